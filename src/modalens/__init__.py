@@ -1,0 +1,42 @@
+"""modalens: what a multimodal model looks at, whether it combines its modalities, and how sure one can be."""
+
+from modalens.baselines import Background, Baseline, Blur, Conditional, Constant, MaskToken, Mean, Mode, SampleMean, Zeros
+from modalens.errors import InputError, ModalensWarning
+from modalens.explanation import Explanation, compare, load
+from modalens.measures import Interactions, InterSHAP, Measure, Occlusion, Reliance, Result, Shapley
+from modalens.modalities import Image, Modality, Series, Tabular, Text, Vector, Volume
+from modalens.pipeline import explain, plan
+
+__all__ = [
+    "Background",
+    "Baseline",
+    "Blur",
+    "Conditional",
+    "Constant",
+    "Explanation",
+    "Image",
+    "InputError",
+    "InterSHAP",
+    "Interactions",
+    "MaskToken",
+    "Mean",
+    "Measure",
+    "ModalensWarning",
+    "Mode",
+    "Modality",
+    "Occlusion",
+    "Reliance",
+    "Result",
+    "SampleMean",
+    "Series",
+    "Shapley",
+    "Tabular",
+    "Text",
+    "Vector",
+    "Volume",
+    "Zeros",
+    "compare",
+    "explain",
+    "load",
+    "plan",
+]

@@ -1,0 +1,32 @@
+"""The two things modalens says when something is not as it should be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """What was given can't be explained as it is; the message names the modality, what was expected, what came, and what to do."""
+
+
+class ModalensWarning(UserWarning):
+    """The result stands, but a reader has to know this. Every warning is kept in the provenance too."""
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names for a message: `'ct', 'report'`, or `none`."""
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+def nearest(wanted: str, known: Iterable[str]) -> str:
+    """` (did you mean 'clinical'?)` where a known name is close to the wanted one, else nothing."""
+    close = difflib.get_close_matches(wanted, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def choice(argument: str, value: object, allowed: Iterable[str]) -> None:
+    """Refuse a value outside the allowed names, with the nearest one."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise InputError(f"{argument}={value!r} is not known{nearest(str(value), allowed)}: give one of {listed(allowed)}.")

@@ -1,0 +1,155 @@
+"""Which replacement each absent modality or part gets, for every baseline of a run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from modalens.baselines import NAMED, Background, Baseline, Conditional, Fill
+from modalens.errors import InputError, ModalensWarning
+from modalens.modalities.patients import Patients
+from modalens.problem import Draws, Key, Mask
+
+Slot = tuple[str, str]
+"""A modality and the identity of the baseline that stands in for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandIns:
+    """The fitted baselines of a run: assignments by label, each a baseline for every modality.
+
+    All coalitions share one set of background rows, and a draw's absent modalities come from the same row.
+    """
+
+    patients: Patients
+    background: Patients
+    assignments: Mapping[str, Mapping[str, Baseline]]
+    seed: int = 0
+    _fills: dict[Slot, np.ndarray] = field(default_factory=dict, repr=False)
+    _slots: dict[Slot, Baseline] = field(default_factory=dict, repr=False)
+
+    def key(self, mask: Mask, label: str, draws: Draws) -> tuple[Key, int]:
+        """What an evaluation is: for each absent modality the parts and the baseline that is really used, and how many rows are drawn."""
+        effective = []
+        for name, parts in mask.absent:
+            if parts is not None and self._is_whole(name, parts):
+                parts = None
+            effective.append((name, parts, self._slot(name, label, partial=parts is not None)))
+        return tuple(effective), self._draws(effective, draws)
+
+    def baseline(self, name: str, slot: str) -> Baseline:
+        return self._slots[name, slot]
+
+    def _slot(self, name: str, label: str, *, partial: bool) -> str:
+        baseline = self.assignments[label][name]
+        if partial and isinstance(baseline, Background) and not self.patients.modalities[name].aligned:
+            baseline = NAMED[self.patients.modalities[name].typical]()
+        slot = baseline.label if np.ndim(getattr(baseline, "value", 0)) == 0 else f"{baseline.label} {id(baseline)}"
+        self._slots.setdefault((name, slot), baseline)
+        return slot
+
+    def _is_whole(self, name: str, parts: tuple[int, ...]) -> bool:
+        names = self.patients.parts[name].names
+        return len(names) == 1 and len(set(parts)) == len(names[0])
+
+    def _draws(self, absent: list[tuple[str, tuple[int, ...] | None, str]], draws: Draws) -> int:
+        rows = [baseline.draws(len(self.background), draws) for name, _, slot in absent if isinstance(baseline := self._slots[name, slot], Background)]
+        return min(rows, default=1)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The background rows in the order in which they are drawn: the same for every mask."""
+        return np.random.default_rng(np.random.SeedSequence((self.seed, 1))).permutation(len(self.background))
+
+    @cached_property
+    def distances(self) -> dict[str, np.ndarray]:
+        """How unlike each patient is to each background row, by modality."""
+        return {name: kind.distances(self.patients.samples[name], self.background.samples[name]) for name, kind in self.patients.modalities.items()}
+
+    def donors(self, key: Key, draws: int, slot: str, name: str) -> np.ndarray:
+        """The background rows that stand in, shape (draws,), or (patients, draws) where they depend on what is present."""
+        present = [other for other in self.patients.modalities if other not in {absent for absent, *_ in key}]
+        if not isinstance(self._slots[name, slot], Conditional) or not present:
+            return self.order[:draws]
+        unlike = sum(self.distances[other] for other in present)
+        return np.argsort(unlike, axis=1, kind="stable")[:, :draws]
+
+    def fill(self, name: str, slot: str) -> np.ndarray:
+        """The replacement of every patient, or one for all (leading axis 1)."""
+        if (name, slot) not in self._fills:
+            self._fills[name, slot] = self._fitted(name, self._slots[name, slot])
+        return self._fills[name, slot]
+
+    def _fitted(self, name: str, baseline: Baseline) -> np.ndarray:
+        kind, samples = self.patients.modalities[name], self.patients.samples[name]
+        assert isinstance(baseline, Fill)
+        fill = baseline.fill(kind, samples, self.background.samples[name])
+        if fill.dtype.kind == "f" and not np.isfinite(fill).all():
+            raise InputError(f"modality {name!r}: its baseline {baseline.label!r} holds NaN or infinite values; expected finite numbers.")
+        unchanged = kind.same(samples, fill)
+        if unchanged.all():
+            raise InputError(f"modality {name!r}: its baseline {baseline.label!r} equals all {len(samples)} samples, so masking changes nothing. Use another baseline, such as 'background', or leave the modality out.")
+        if unchanged.any():
+            warnings.warn(f"modality {name!r}: the baseline {baseline.label!r} changes nothing in {int(unchanged.sum())} of {len(samples)} samples, which already equal it.", ModalensWarning, stacklevel=2)
+        outside = kind.outside(fill, self.background.samples[name])
+        if outside > 0:
+            warnings.warn(
+                f"modality {name!r}: {outside:.0%} of the values of its baseline {baseline.label!r} lie outside the range of the background, where the model has never been; "
+                "the answer may be an artefact. 'mean' or 'background' stay inside.",
+                ModalensWarning,
+                stacklevel=2,
+            )
+        return fill
+
+    def materialise(self, key: Key, draws: int, samples: np.ndarray, draw: np.ndarray) -> dict[str, np.ndarray]:
+        """The masked inputs of these (patient, draw) pairs, every modality in canonical form."""
+        absent = {name: (parts, slot) for name, parts, slot in key}
+        masked = {}
+        for name, kind in self.patients.modalities.items():
+            if name not in absent:
+                masked[name] = kind.take(self.patients.samples[name], samples)
+                continue
+            parts, slot = absent[name]
+            replacements = self._replacements(name, slot, key, draws, samples, draw)
+            masked[name] = replacements if parts is None else kind.replace(kind.take(self.patients.samples[name], samples), replacements, self.patients.parts[name].take(samples), parts)
+        return masked
+
+    def _replacements(self, name: str, slot: str, key: Key, draws: int, samples: np.ndarray, draw: np.ndarray) -> np.ndarray:
+        kind = self.patients.modalities[name]
+        if isinstance(self._slots[name, slot], Background):
+            donors = self.donors(key, draws, slot, name)
+            return kind.take(self.background.samples[name], donors[draw] if donors.ndim == 1 else donors[samples, draw])
+        fill = self.fill(name, slot)
+        return kind.take(fill, samples if len(fill) > 1 else np.zeros_like(samples))
+
+    def by_patient(self, key: Key) -> bool:
+        """Whether the masked inputs differ between patients; where everything is replaced by the same, one evaluation serves all."""
+        absent = {name: (parts, slot) for name, parts, slot in key}
+        if set(absent) != set(self.patients.modalities):
+            return True
+        return any(parts is not None or (isinstance(baseline := self._slots[name, slot], Fill) and len(self.fill(name, slot)) > 1) for name, (parts, slot) in absent.items())
+
+    def rows(self, mask: Mask) -> np.ndarray:
+        """The patients that have the mask's absent parts."""
+        has = np.ones(len(self.patients), dtype=bool)
+        for name, parts in mask.absent:
+            if parts is not None:
+                has &= self.patients.parts[name].count(len(self.patients)) > max(parts)
+        return np.flatnonzero(has)
+
+    def words(self) -> dict[str, dict[str, str]]:
+        """What stands in, in words: by assignment and modality."""
+        described = {}
+        for label, assignment in self.assignments.items():
+            described[label] = {name: f"replaced by {baseline.words}{self._part_words(name, baseline)}" for name, baseline in assignment.items()}
+        return described
+
+    def _part_words(self, name: str, baseline: Baseline) -> str:
+        kind = self.patients.modalities[name]
+        if isinstance(baseline, Background) and not kind.aligned:
+            return f"; a single {kind.noun} by {NAMED[kind.typical].words}, since the {kind.noun}s of two patients do not correspond"
+        return ""

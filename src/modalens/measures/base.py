@@ -1,0 +1,109 @@
+"""What a measure is: it says which values it needs, and turns values into scores. It never sees a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+
+from modalens import statistics
+from modalens.measures.result import Result
+from modalens.problem import Outputs, Problem, Values
+
+Arrays = dict[str, xr.DataArray]
+
+JACKKNIFE_BLOCKS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(ABC):
+    """A published measure. `name` tells two of the same kind apart, in one call of explain.
+
+    A measure has three parts: what it takes from the values for each sample (`per_sample`), the global numbers that are functions of their weighted averages
+    (`summarise`), and whatever else it shows (`details`). Intervals follow from that: other weights, other averages.
+    """
+
+    name: str = ""
+
+    default_name: ClassVar[str]
+    title: ClassVar[str]
+    citation: ClassVar[str]
+    """BibTeX of the papers that the measure is from."""
+
+    @property
+    def key(self) -> str:
+        """The attribute under which the explanation holds the result."""
+        return self.name or self.default_name
+
+    @abstractmethod
+    def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
+        """The values that the measure still needs, given those that there are; nothing when it has enough. Raises InputError for a problem that it can't score."""
+
+    @abstractmethod
+    def per_sample(self, problem: Problem, values: Values) -> Arrays:
+        """What is averaged over samples: arrays with an axis `sample`."""
+
+    @abstractmethod
+    def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
+        """The global numbers, from averages of the per-sample arrays with these weights, (sample,) or (draw, sample)."""
+
+    def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
+        """Arrays of single samples and parts, and all else that has no interval."""
+        return {}
+
+    def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
+        """Why a number is NaN, by its name."""
+        return {}
+
+    def settings(self, problem: Problem) -> dict[str, Any]:
+        """How the measure was set, for provenance."""
+        return {name: value for name, value in asdict(self).items() if name != "name" and value is not None} | {"space": problem.space}
+
+    def score(self, problem: Problem, values: Values) -> Result:
+        """The scores, from values under the masks that were needed."""
+        samples = self.per_sample(problem, values)
+        found = self.summarise(problem, samples, statistics.uniform_weights(problem.samples))
+        reasons = self.reasons(problem, found)
+        draws, resampled, why = self._bootstrap(problem, samples)
+        return Result(
+            measure=self.key,
+            title=self.title,
+            arrays={**found, **self.details(problem, values, samples)},
+            draws=draws,
+            monte_carlo_error=self._monte_carlo(problem, values),
+            confidence=problem.confidence,
+            resampled=resampled,
+            reasons=reasons | ({"interval": why} if why else {}),
+            settings=self.settings(problem),
+            citation=self.citation,
+        )
+
+    def _bootstrap(self, problem: Problem, samples: Arrays) -> tuple[xr.Dataset, str, str]:
+        if problem.confidence is None:
+            return xr.Dataset(), "nothing: intervals were turned off", ""
+        clusters = int(statistics.cluster_of(problem.groups, problem.samples).max()) + 1
+        resampled = f"{clusters} {'groups' if problem.groups is not None else 'samples'}, {statistics.DRAWS} times with replacement"
+        weights = statistics.bootstrap_weights(problem.groups, problem.samples, problem.seed)
+        drawn = xr.Dataset(self.summarise(problem, samples, weights))
+        if clusters >= statistics.MIN_CLUSTERS:
+            return drawn, resampled, ""
+        return drawn * np.nan, resampled, f"{clusters} resampling units are too few for an interval; at least {statistics.MIN_CLUSTERS} are needed"
+
+    def _monte_carlo(self, problem: Problem, values: Values) -> xr.Dataset:
+        blocks = min(JACKKNIFE_BLOCKS, values.blocks)
+        if problem.confidence is None or blocks < 2:
+            return xr.Dataset()
+        weights = statistics.uniform_weights(problem.samples)
+        left_out = [self.summarise(problem, self.per_sample(problem, values.without_block(block, blocks)), weights) for block in range(blocks)]
+        return statistics.jackknife_error(left_out)
+
+
+def by_output(problem: Problem, values: np.ndarray, *axes: tuple[str, Sequence[Any] | None]) -> xr.DataArray:
+    """Values (..., samples, outputs) with names on their axes; `axes` names the leading ones, with their coordinates."""
+    dims = (*(name for name, _ in axes), "sample", "output")
+    coords: dict[str, Any] = {name: list(labels) for name, labels in axes if labels is not None}
+    return xr.DataArray(values, dims=dims, coords=coords | {"output": list(problem.outputs)})

@@ -1,0 +1,129 @@
+"""What a trained model relies on, measured by its own score: with all modalities, each alone, each left out; and the verdict on unimodal collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+
+from modalens.errors import InputError, choice
+from modalens.measures.base import Arrays, Measure, by_output
+from modalens.measures.occlusion import Occlusion
+from modalens.measures.performance import METRICS
+from modalens.measures.result import Result
+from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliance(Measure):
+    """How well *this* model predicts with all modalities, with each alone, and with each left out (the others replaced). Needs labels.
+
+    It is not how useful a modality is: for that, models are trained without it (Fisher, Rudin, Dominici 2019). A modality can be unused and useful, or used and useless, so
+    the scores stand beside the verdict.
+
+    Parameters
+    ----------
+    metric : "auc" (mean of each output against the rest; the default for classes and labels), "accuracy", or "r2" (the default for regression).
+    collapse : a modality counts as ignored where the upper bound of its contribution by occlusion lies below this share, a convention.
+
+    Result
+    ------
+    everything: the score on the whole inputs. alone (modality), without (modality): with the others replaced, with this one replaced. lost (modality): everything - without.
+    verdict (modality): "used", "ignored" (below `collapse` as it is cut, and as one part under every baseline), or "withheld: ..." where baselines disagree or there is no interval.
+
+    Example
+    -------
+    >>> import numpy as np, modalens as ml
+    >>> x = np.linspace(-2, 2, 40)[:, None]; noise = np.random.default_rng(0).normal(size=(40, 1))
+    >>> found = ml.explain(lambda lab, age: 1 / (1 + np.exp(-lab[:, 0])), {"lab": x, "age": noise}, measures=[ml.Reliance()], labels=(x[:, 0] > 0) * 1, baseline="mean").reliance
+    >>> found.without.values, found.verdict.values.tolist()
+    (array([0.5, 1. ]), ['used', 'ignored'])
+    """
+
+    metric: Literal["auc", "accuracy", "r2"] | None = None
+    collapse: float = 0.05
+    occlusion: Occlusion = field(default_factory=Occlusion)
+
+    default_name: ClassVar[str] = "reliance"
+    title: ClassVar[str] = "What this model's score relies on"
+    citation: ClassVar[str] = """@article{fisher2019all,
+  title = {All Models are Wrong, but Many are Useful: Learning a Variable's Importance by Studying an Entire Class of Prediction Models Simultaneously},
+  author = {Fisher, Aaron and Rudin, Cynthia and Dominici, Francesca},
+  journal = {Journal of Machine Learning Research}, volume = {20}, number = {177}, pages = {1--81}, year = {2019}
+}"""
+
+    def __post_init__(self) -> None:
+        if self.metric is not None:
+            choice("metric", self.metric, METRICS)
+        if not 0 < self.collapse < 1:
+            raise InputError(f"Reliance(collapse={self.collapse}): give a share between 0 and 1.")
+
+    def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
+        self._require_labels(problem)
+        masks = (PRESENT, *self._alone(problem), *self._without(problem))
+        return (Outputs(masks=masks, baseline=problem.coalition_baselines[0]), *self.occlusion.needs(problem, values))
+
+    def per_sample(self, problem: Problem, values: Values) -> Arrays:
+        space = "probability" if "probability" in problem.spaces else problem.space
+        baseline = problem.coalition_baselines[0]
+        settings = {"everything": [PRESENT], "alone": self._alone(problem), "without": self._without(problem)}
+        return {
+            name: by_output(problem, values.mean(masks, baseline, space=space), ("modality", problem.modalities if name != "everything" else ["all"])) for name, masks in settings.items()
+        }
+
+    def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
+        metric = METRICS[self._metric(problem)]
+        labels = self._require_labels(problem)
+        rows = np.atleast_2d(weights.transpose(..., "sample").values)
+
+        def scored(outputs: xr.DataArray) -> xr.DataArray:
+            scores = [metric(labels, outputs.sel(modality=name).values, rows) for name in outputs.modality.values]
+            found = xr.DataArray(scores, dims=("modality", "draw"), coords={"modality": outputs.modality})
+            return found if "draw" in weights.dims else found.isel(draw=0)
+
+        everything = scored(samples["everything"]).isel(modality=0, drop=True)
+        without = scored(samples["without"])
+        return {"everything": everything, "alone": scored(samples["alone"]), "without": without, "lost": everything - without}
+
+    def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
+        occluded = self.occlusion.score(problem, values)
+        verdicts = [self._verdict(occluded, name) for name in problem.modalities]
+        return {"verdict": xr.DataArray(np.array(verdicts, dtype=object), dims="modality", coords={"modality": list(problem.modalities)})}
+
+    def settings(self, problem: Problem) -> dict[str, Any]:
+        return {"metric": self._metric(problem), "collapse": self.collapse, "baseline": problem.coalition_baselines[0]}
+
+    def _verdict(self, occluded: Result, name: str) -> str:
+        """Ignored, used, or why neither can be said."""
+        if "contribution" not in occluded.interval or bool(occluded.interval["contribution"].isnull().any()):
+            return "withheld: no interval"
+        upper = occluded.interval.sel(bound="upper", modality=name)
+        as_cut = bool(upper["contribution"] < self.collapse)
+        whole = upper["anchor_by_baseline"] < self.collapse
+        if bool(whole.all()):
+            return "ignored" if as_cut else "withheld: ignored as one part, but not as it is cut"
+        if not bool(whole.any()):
+            return "used" if not as_cut else "withheld: ignored as it is cut, but not as one part"
+        below = ", ".join(map(str, whole.baseline.values[whole.values]))
+        return f"withheld: baselines disagree (ignored under {below} only)"
+
+    def _metric(self, problem: Problem) -> str:
+        return self.metric or ("r2" if problem.task == "regression" else "auc")
+
+    def _require_labels(self, problem: Problem) -> np.ndarray:
+        if problem.labels is None:
+            raise InputError("Reliance scores the model against labels, and none were given: labels= one a patient, or leave Reliance out.")
+        if self._metric(problem) == "auc" and any(len(np.unique(column)) < 2 for column in (problem.labels.T if problem.labels.ndim == 2 else [problem.labels])):
+            raise InputError("labels: an AUC needs at least two classes, and all labels are the same; give more patients, or Reliance(metric='accuracy').")
+        if self._metric(problem) != "r2" and problem.task == "regression":
+            raise InputError(f"Reliance(metric={self.metric!r}) needs classes, and the task is regression: use metric='r2'.")
+        return problem.labels
+
+    def _alone(self, problem: Problem) -> list[Mask]:
+        return [Mask.without(*(other for other in problem.modalities if other != name)) for name in problem.modalities]
+
+    def _without(self, problem: Problem) -> list[Mask]:
+        return [Mask.without(name) for name in problem.modalities]

@@ -1,0 +1,129 @@
+"""The patients of a run: every modality's samples, checked against each other, cut into parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from modalens.errors import InputError, listed, nearest
+from modalens.modalities.base import Modality, Parts
+from modalens.modalities.infer import infer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patients:
+    """Samples by modality, in canonical form, with the parts that they are cut into; `said` tells which kinds were inferred."""
+
+    modalities: Mapping[str, Modality]
+    samples: Mapping[str, np.ndarray]
+    parts: Mapping[str, Parts]
+    said: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(next(iter(self.samples.values())))
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self.modalities)
+
+    def take(self, rows: np.ndarray) -> Patients:
+        """These patients, in this order."""
+        samples = {name: modality.take(self.samples[name], rows) for name, modality in self.modalities.items()}
+        return replace(self, samples=samples, parts={name: parts.take(rows) for name, parts in self.parts.items()})
+
+    def restored(self) -> dict[str, Any]:
+        """The samples in the form in which they came, as a model takes them."""
+        return {name: modality.restore(self.samples[name]) for name, modality in self.modalities.items()}
+
+    @property
+    def row_bytes(self) -> int:
+        return sum(modality.row_bytes(self.samples[name]) for name, modality in self.modalities.items())
+
+    def fingerprint(self) -> str:
+        """Equal for equal data, modality by modality."""
+        digests = "".join(f"{name}:{modality.digest(self.samples[name])};" for name, modality in self.modalities.items())
+        return hashlib.sha256(digests.encode()).hexdigest()[:16]
+
+    def describe(self) -> dict[str, str]:
+        return {name: modality.describe(self.samples[name], self.parts[name]) for name, modality in self.modalities.items()}
+
+
+def gather(inputs: Mapping[str, Any], modalities: Mapping[str, Modality] | None = None) -> Patients:
+    """Check the inputs, infer the kinds that are not given, and cut everything into parts.
+
+    Raises InputError for missing or unknown names, None, unequal or empty batches, values that are not finite, mixed tensor types, and parts that overlap.
+    """
+    _require_mapping(inputs)
+    given = dict(modalities or {})
+    unknown = set(given) - set(inputs)
+    if unknown:
+        wrong = sorted(unknown)[0]
+        raise InputError(f"modalities names {listed(sorted(unknown))}, and the inputs are {listed(inputs)}{nearest(wrong, inputs)}: use the same names in both.")
+    resolved, samples, parts, said = {}, {}, {}, []
+    for name, values in inputs.items():
+        if values is None:
+            raise InputError(f"modality {name!r} is None: expected its samples. Leave it out of the inputs, or give values for every patient; None has no meaning of its own.")
+        kind = given.get(name) or infer(name, values)
+        if not isinstance(kind, Modality):
+            raise InputError(f"modalities[{name!r}] is {kind!r}: expected an Image, Volume, Text, Tabular, Series or Vector, such as ml.Image(patch=16).")
+        resolved[name] = kind.resolve(name, values)
+        samples[name] = resolved[name].canonical(name, values)
+        if name not in given:
+            said.append(f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)")
+    _require_equal_lengths({name: len(values) for name, values in samples.items()})
+    _require_one_tensor_type(resolved)
+    for name, kind in resolved.items():
+        parts[name] = kind.cut(samples[name])
+    return Patients(modalities=resolved, samples=samples, parts=parts, said=tuple(said))
+
+
+def gather_background(background: Any, patients: Patients) -> Patients:
+    """Background patients, checked to be of the same form as the explained ones."""
+    _require_mapping(background, "background")
+    if set(background) != set(patients.modalities):
+        missing, unknown = set(patients.modalities) - set(background), set(background) - set(patients.modalities)
+        raise InputError(f"background holds {listed(background)}, and the inputs are {listed(patients)}: missing {listed(sorted(missing))}, unknown {listed(sorted(unknown))}.")
+    samples = {}
+    for name, kind in patients.modalities.items():
+        if background[name] is None:
+            raise InputError(f"background modality {name!r} is None: expected samples like the explained ones.")
+        kind.resolve(name, background[name])
+        samples[name] = kind.canonical(name, background[name])
+        expected, came = patients.samples[name], samples[name]
+        if expected.shape[1:] != came.shape[1:] or expected.dtype != came.dtype:
+            raise InputError(
+                f"background of modality {name!r}: expected samples of shape {expected.shape[1:]} and type {expected.dtype}, as those explained; came {came.shape[1:]} and {came.dtype}. "
+                "Prepare both in the same way."
+            )
+    _require_equal_lengths({name: len(values) for name, values in samples.items()}, "background")
+    parts = {name: kind.cut(samples[name]) for name, kind in patients.modalities.items() if kind.aligned}
+    return Patients(modalities=patients.modalities, samples=samples, parts=parts)
+
+
+def _require_mapping(inputs: Any, argument: str = "inputs") -> None:
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise InputError(f"{argument}: expected a dict of modality name to samples, such as {{'ct': array, 'report': list of str}}, came {type(inputs).__name__}{' (empty)' if not len(inputs) else ''}.")
+    odd = [name for name in inputs if not isinstance(name, str) or not name.isidentifier()]
+    if odd:
+        raise InputError(f"{argument}: {listed(odd)} can't be a keyword of the model; name modalities like Python arguments ('ct', 'lab_values').")
+
+
+def _require_equal_lengths(lengths: Mapping[str, int], argument: str = "inputs") -> None:
+    if min(lengths.values()) == 0:
+        empty = [name for name, length in lengths.items() if length == 0]
+        raise InputError(f"{argument}: modality {listed(empty)} has no samples; give at least one for each modality.")
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
+        raise InputError(f"{argument}: the modalities hold different numbers of samples ({counts}); row k of each must be the same patient.")
+
+
+def _require_one_tensor_type(modalities: Mapping[str, Modality]) -> None:
+    tensors = {name: modality.container.dtype for name, modality in modalities.items() if modality.container.kind == "tensor"}
+    devices = {name: str(device) for name, (_, device) in tensors.items()}
+    dtypes = {name: str(dtype) for name, (dtype, _) in tensors.items() if dtype.is_floating_point}
+    for what, found in (("devices", devices), ("floating types", dtypes)):
+        if len(set(found.values())) > 1:
+            raise InputError(f"the tensors lie on or have different {what}: " + ", ".join(f"{name!r}: {value}" for name, value in found.items()) + "; bring all to one with .to(...).")

@@ -1,0 +1,134 @@
+"""Tables: a column a part, or named groups of columns such as the one-hot block of one attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from modalens.errors import InputError, listed, nearest
+from modalens.modalities.arrays import blocks_for, columns_outside, grid
+from modalens.modalities.base import (
+    Modality,
+    Parts,
+    close_container,
+    most_frequent,
+    open_container,
+    require_dimensions,
+    require_finite,
+    scaled_distances,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tabular(Modality):
+    """A table: an array (samples, columns), one number a sample (samples,), or a DataFrame, also with categories and text in its columns.
+
+    `groups` maps a name to the columns, by name or position, that are one part (an attribute's one-hot block); the other columns are a part each.
+    `columns` names an array's columns.
+    """
+
+    groups: Mapping[str, Sequence[str | int]] | None = None
+    columns: tuple[str, ...] | None = None
+
+    @property
+    def noun(self) -> str:
+        return "column" if not self.groups else "column or group"
+
+    def resolve(self, name: str, samples: Any) -> Self:
+        container, values = open_container(samples)
+        require_dimensions(name, "Tabular", values, (1, 2), "(samples, columns), or one number a sample")
+        width = 1 if values.ndim == 1 else values.shape[1]
+        given = [str(column) for column in container.columns] if container.kind == "DataFrame" else None
+        columns = tuple(given or self.columns or ([name] if width == 1 else [f"column {i}" for i in range(width)]))
+        if len(columns) != width or len(set(columns)) != width:
+            raise InputError(f"modality {name!r}: expected {width} different column names, came {len(columns)} ({len(set(columns))} different); give columns= one name a column.")
+        if self.columns is not None and tuple(self.columns) != columns:
+            raise InputError(f"modality {name!r}: its columns are {listed(columns[:6])}..., expected {listed(self.columns[:6])}...; reorder or rename them.")
+        resolved = replace(self, columns=columns, container=replace(container, flat=values.ndim == 1))
+        resolved._part_of_column(name)
+        return resolved
+
+    def canonical(self, name: str, samples: Any) -> np.ndarray:
+        container, values = open_container(samples)
+        require_dimensions(name, "Tabular", values, (1, 2), "(samples, columns), or one number a sample")
+        if container.kind == "DataFrame" and self.container.kind == "DataFrame" and list(container.columns) != list(self.container.columns):
+            raise InputError(f"modality {name!r}: its columns differ from those of the explained samples; expected {listed(list(self.container.columns)[:6])}..., in this order.")
+        require_finite(name, values)
+        return values.reshape(len(values), -1)
+
+    def restore(self, samples: np.ndarray) -> Any:
+        return close_container(self.container, samples[:, 0] if self.container.flat else samples)
+
+    def distances(self, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
+        if samples.dtype == object:
+            both = pd.get_dummies(pd.DataFrame(np.concatenate([samples, background])).infer_objects()).to_numpy(dtype=float)
+            samples, background = both[: len(samples)], both[len(samples) :]
+        return scaled_distances(samples, background)
+
+    def cut(self, samples: np.ndarray) -> Parts:
+        assert self.columns is not None, "a Tabular is resolved before it is cut"
+        names, part_of_column = self._part_of_column("")
+        if self.parts is not None:
+            run, edges = grid([len(names)], blocks_for(self.parts, [len(names)]))
+            part_of_column = run[part_of_column]
+            names = tuple(names[start] if stop - start == 1 else f"{names[start]} .. {names[stop - 1]}" for ((start, stop),) in edges)
+        return Parts(names=(names,), where=part_of_column[None])
+
+    def _part_of_column(self, name: str) -> tuple[tuple[str, ...], np.ndarray]:
+        """The parts' names in the order of their first column, and the part of each column."""
+        assert self.columns is not None
+        owner: dict[int, str] = {}
+        for group, members in (self.groups or {}).items():
+            if isinstance(members, str | int):
+                members = [members]
+            if not len(members):
+                raise InputError(f"modality {name!r}: group {group!r} has no columns; leave it out or give at least one.")
+            for member in members:
+                position = self._position(name, group, member)
+                if position in owner:
+                    raise InputError(f"modality {name!r}: column {self.columns[position]!r} is in the groups {owner[position]!r} and {group!r}; every column belongs to one part.")
+                owner[position] = group
+        labels = [owner.get(position, column) for position, column in enumerate(self.columns)]
+        clash = set(owner.values()) & {column for position, column in enumerate(self.columns) if position not in owner}
+        if clash:
+            raise InputError(f"modality {name!r}: {listed(sorted(clash))} names both a group and a column outside it; rename the group.")
+        names = tuple(dict.fromkeys(labels))
+        return names, np.array([names.index(label) for label in labels], dtype=np.int32)
+
+    def _position(self, name: str, group: str, member: str | int) -> int:
+        assert self.columns is not None
+        if isinstance(member, str):
+            if member not in self.columns:
+                raise InputError(f"modality {name!r}: group {group!r} names the column {member!r}, which is not there{nearest(member, self.columns)}.")
+            return self.columns.index(member)
+        if not 0 <= int(member) < len(self.columns):
+            raise InputError(f"modality {name!r}: group {group!r} names column {member}, and there are {len(self.columns)} (0 to {len(self.columns) - 1}).")
+        return int(member)
+
+    def _numeric(self, values: np.ndarray) -> list[bool]:
+        return [pd.api.types.is_float_dtype(pd.Series(column).infer_objects()) for column in values.T]
+
+    def mean(self, background: np.ndarray) -> np.ndarray:
+        """Means of numbers (rounded where they are whole numbers), the most frequent value of categories and text."""
+        if background.dtype == object:
+            fills = [np.mean(column.astype(float)) if number else most_frequent(column)[0] for column, number in zip(background.T, self._numeric(background), strict=True)]
+            return np.array([fills], dtype=object)
+        means = background.mean(axis=0, keepdims=True, dtype=np.float64)
+        return (np.rint(means) if background.dtype.kind in "iub" else means).astype(background.dtype)
+
+    def mode(self, background: np.ndarray) -> np.ndarray:
+        return most_frequent(background)
+
+    def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
+        if np.ndim(value) and np.shape(value) != samples.shape[1:]:
+            raise InputError(f"Constant of shape {np.shape(value)} for a table of {samples.shape[1]} columns: give one number, or one a column.")
+        return np.broadcast_to(np.asarray(value), (1, *samples.shape[1:])).astype(samples.dtype)
+
+    def outside(self, fill: np.ndarray, background: np.ndarray) -> float:
+        if background.dtype == object:
+            return float(np.mean([not set(column) <= set(seen) for column, seen in zip(fill.T, background.T, strict=True)])) if len(fill) == 1 else 0.0
+        return columns_outside(fill, background)

@@ -1,0 +1,223 @@
+"""Text: reports and other words, as strings or as token ids; cut into words, sentences or tokens. Padding and special tokens are never a part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from modalens.errors import InputError, choice
+from modalens.modalities.arrays import blocks_for, grid
+from modalens.modalities.base import Container, Modality, Parts, close_container, open_container
+
+WORD = re.compile(r"\S+")
+SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s|$)|$)", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(Modality):
+    """Texts: a list of strings, or token ids (samples, length) together with their tokenizer.
+
+    `tokenizer` is a Hugging Face tokenizer; it is needed for token ids, and for `unit="token"`. `unit` says what a part is: a word (of token ids:
+    sub-tokens joined), a sentence or a token. Masked words become the tokenizer's mask token, or `[MASK]`.
+    """
+
+    tokenizer: Any = field(default=None, kw_only=False)
+    unit: Literal["word", "sentence", "token"] = "word"
+    typical: ClassVar[str] = "mask_token"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice("unit", self.unit, ("word", "sentence", "token"))
+        if self.unit == "token" and self.tokenizer is None:
+            raise InputError("Text(unit='token') needs a tokenizer: Text(tokenizer, unit='token'), or cut into words.")
+
+    # samples: token ids stay an integer array; a string is held as its pieces, gaps at even and parts at odd places -------------
+
+    def resolve(self, name: str, samples: Any) -> Self:
+        container, values = _open(samples)
+        if values.dtype.kind in "iu" and self.tokenizer is None:
+            raise InputError(f"modality {name!r}: token ids need their tokenizer, to know words from padding: modalities={{{name!r}: Text(tokenizer)}}, or give strings.")
+        return replace(self, container=container)
+
+    def canonical(self, name: str, samples: Any) -> np.ndarray:
+        _, values = _open(samples)
+        if values.dtype.kind in "iu":
+            return self._checked_ids(name, values)
+        if values.ndim != 1 or not all(isinstance(text, str) for text in values):
+            raise InputError(f"modality {name!r}: Text expects a list of strings or an array of token ids (samples, length), came {_kind(samples)}.")
+        pieces = np.empty(len(values), dtype=object)
+        pieces[:] = [self._pieces(text) for text in values]
+        empty = [row for row, sample in enumerate(pieces) if len(sample) < 2]
+        self._refuse_empty(name, empty)
+        return pieces
+
+    def restore(self, samples: np.ndarray) -> Any:
+        if samples.dtype != object:
+            return close_container(self.container, samples)
+        texts = ["".join(pieces) for pieces in samples]
+        match self.container.kind:
+            case "list":
+                return texts
+            case "Series":
+                return pd.Series(texts, name=self.container.columns)
+            case _:
+                return np.array(texts, dtype=object)
+
+    def distances(self, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
+        """Cosine distance of TF-IDF vectors, in units of its mean between two background rows."""
+        weigh = TfidfVectorizer(token_pattern=r"\S+", lowercase=True)
+        rows = weigh.fit_transform(self._documents(background))
+        typical = 1 - float(np.asarray((rows @ rows.T).mean()))
+        return np.asarray(1 - (weigh.transform(self._documents(samples)) @ rows.T).toarray()) / max(typical, 1e-12)
+
+    def shape_text(self, samples: np.ndarray) -> str:
+        return "of strings" if samples.dtype == object else f"of {samples.shape[1]} token ids"
+
+    # parts -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def noun(self) -> str:
+        return self.unit
+
+    @property
+    def aligned(self) -> bool:
+        return False
+
+    def cut(self, samples: np.ndarray) -> Parts:
+        cuts = [self._cut_pieces(sample) for sample in samples] if samples.dtype == object else self._cut_ids(samples)
+        names, where = zip(*(self._merged(*cut) for cut in cuts), strict=True)
+        if samples.dtype != object:
+            return Parts(names=names, where=np.stack(where))
+        ragged = np.empty(len(where), dtype=object)
+        ragged[:] = where
+        return Parts(names=names, where=ragged)
+
+    def replace(self, samples: np.ndarray, replacements: np.ndarray, parts: Parts, absent: Sequence[int]) -> np.ndarray:
+        if samples.dtype != object:
+            return super().replace(samples, replacements, parts, absent)
+        replaced = np.empty(len(samples), dtype=object)
+        replaced[:] = [
+            tuple(other if part in absent else piece for piece, other, part in zip(sample, replacement, where, strict=True))
+            for sample, replacement, where in zip(samples, replacements, parts.where, strict=True)
+        ]
+        return replaced
+
+    # fills -------------------------------------------------------------------------------------------------------------
+
+    def mask_token(self, samples: np.ndarray, token: str | None) -> np.ndarray:
+        if samples.dtype == object:
+            mask = token if token is not None else getattr(self.tokenizer, "mask_token", None) or "[MASK]"
+            return self._with_every_part(samples, mask)
+        identity = self.tokenizer.mask_token_id if token is None else self.tokenizer.convert_tokens_to_ids(token)
+        if identity is None or (token is not None and identity == self.tokenizer.unk_token_id != token):
+            raise InputError(
+                f"the tokenizer {type(self.tokenizer).__name__} has no {'mask token' if token is None else repr(token)}: name a token of its vocabulary, baseline=MaskToken('...'), "
+                "such as its unknown token, or use 'background'."
+            )
+        return np.where(np.isin(samples, self.tokenizer.all_special_ids), samples, identity).astype(samples.dtype)
+
+    def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
+        if not isinstance(value, str):
+            raise InputError(f"a Text modality can't be filled with the constant {value!r}: a word id is no quantity. Use 'mask_token', MaskToken('...') or 'background'.")
+        return self.mask_token(samples, value)
+
+    def _with_every_part(self, samples: np.ndarray, mask: str) -> np.ndarray:
+        masked = np.empty(len(samples), dtype=object)
+        masked[:] = [tuple(mask if place % 2 else gap for place, gap in enumerate(sample)) for sample in samples]
+        return masked
+
+    # strings -----------------------------------------------------------------------------------------------------------
+
+    def _pieces(self, text: str) -> tuple[str, ...]:
+        pieces, end = [], 0
+        for start, stop in self._spans(text):
+            pieces += [text[end:start], text[start:stop]]
+            end = stop
+        return (*pieces, text[end:])
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        if self.unit == "token":
+            offsets = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)["offset_mapping"]
+            return [(start, stop) for start, stop in offsets if stop > start]
+        return [match.span() for match in (WORD if self.unit == "word" else SENTENCE).finditer(text)]
+
+    def _cut_pieces(self, sample: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+        return sample[1::2], np.array([place // 2 if place % 2 else -1 for place in range(len(sample))], dtype=np.int32)
+
+    def _documents(self, samples: np.ndarray) -> list[str]:
+        return ["".join(pieces) for pieces in samples] if samples.dtype == object else [" ".join(map(str, ids)) for ids in samples]
+
+    # token ids ---------------------------------------------------------------------------------------------------------
+
+    def _checked_ids(self, name: str, ids: np.ndarray) -> np.ndarray:
+        if ids.ndim != 2:
+            raise InputError(f"modality {name!r}: token ids are an array (samples, length), padded to one length; came shape {ids.shape}.")
+        known = len(self.tokenizer)
+        if ids.min() < 0 or ids.max() >= known:
+            raise InputError(f"modality {name!r}: token ids from {ids.min()} to {ids.max()}, and the tokenizer's vocabulary has 0 to {known - 1}; was it tokenized by another tokenizer?")
+        self._refuse_empty(name, np.flatnonzero(np.isin(ids, self.tokenizer.all_special_ids).all(axis=1)).tolist())
+        return ids
+
+    def _cut_ids(self, ids: np.ndarray) -> list[tuple[tuple[str, ...], np.ndarray]]:
+        tokens = {int(identity): self.tokenizer.convert_ids_to_tokens(int(identity)) for identity in np.unique(ids)}
+        special = set(self.tokenizer.all_special_ids)
+        starts = _starts_word(self.tokenizer) if self.unit == "word" else None
+        return [self._cut_tokens([None if int(i) in special else tokens[int(i)] for i in row], starts) for row in ids]
+
+    def _cut_tokens(self, tokens: list[str | None], starts: Callable[[str], bool] | None) -> tuple[tuple[str, ...], np.ndarray]:
+        where = np.full(len(tokens), -1, dtype=np.int32)
+        names: list[str] = []
+        open_part = False
+        for place, token in enumerate(tokens):
+            if token is None:
+                open_part = False
+                continue
+            begins = not open_part or self.unit == "token" or (starts is not None and starts(token))
+            if begins:
+                names.append("")
+            names[-1] += (" " if self.unit == "sentence" and names[-1] and not token.startswith("##") else "") + token.removeprefix("##").lstrip("Ġ▁")
+            where[place] = len(names) - 1
+            open_part = not (self.unit == "sentence" and token.lstrip("Ġ▁") in {".", "!", "?"})
+        return tuple(names), where
+
+    def _merged(self, names: tuple[str, ...], where: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+        """Runs of neighbouring parts joined, where a number of parts is asked for."""
+        if self.parts is None or not names:
+            return names, where
+        run, edges = grid([len(names)], blocks_for(self.parts, [len(names)]))
+        return tuple(" ".join(names[start:stop]) for ((start, stop),) in edges), np.where(where >= 0, run[where], -1).astype(np.int32)
+
+    def _refuse_empty(self, name: str, rows: Sequence[int]) -> None:
+        if rows:
+            raise InputError(
+                f"modality {name!r}: {len(rows)} texts have no words (first: sample {rows[0]}): nothing in them can be masked. Leave these samples out, or write a word such as 'none'."
+            )
+
+
+def _open(samples: Any) -> tuple[Container, np.ndarray]:
+    if isinstance(samples, list | tuple) and all(isinstance(text, str) for text in samples):
+        values = np.empty(len(samples), dtype=object)
+        values[:] = list(samples)
+        return Container(kind="list"), values
+    container, values = open_container(samples)
+    return container, values.astype(object) if values.dtype.kind in "UT" else values
+
+
+def _kind(samples: Any) -> str:
+    odd = next((value for value in samples if not isinstance(value, str)), None) if isinstance(samples, list | tuple) else None
+    return f"a {type(samples).__name__}" + (f" with a {type(odd).__name__} in it" if odd is not None else f" of {getattr(samples, 'dtype', 'unknown values')}")
+
+
+def _starts_word(tokenizer: Any) -> Callable[[str], bool]:
+    """Whether a token begins a word, by the mark that the tokenizer's vocabulary uses (WordPiece ##, byte-pair Ġ, SentencePiece ▁)."""
+    vocabulary = tokenizer.get_vocab()
+    if any(token.startswith("##") for token in vocabulary):
+        return lambda token: not token.startswith("##")
+    marks = tuple(mark for mark in "Ġ▁" if any(token.startswith(mark) for token in vocabulary))
+    return (lambda token: token.startswith(marks)) if marks else (lambda token: True)

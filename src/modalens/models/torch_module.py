@@ -1,0 +1,72 @@
+"""A torch module: evaluation mode, no gradients, on its own device and in its own type; everything restored afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from modalens.errors import InputError
+from modalens.models.base import Model, require_keywords
+
+
+@dataclass(frozen=True)
+class TorchModel(Model):
+    """A torch module that takes modalities by keyword. NumPy and pandas inputs become tensors on its device, floating ones in its type; tensors must match both already."""
+
+    module: torch.nn.Module
+
+    @property
+    def name(self) -> str:
+        return type(self.module).__name__
+
+    @property
+    def device(self) -> torch.device:
+        return next((parameter.device for parameter in self.module.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next((parameter.dtype for parameter in self.module.parameters() if parameter.is_floating_point()), torch.get_default_dtype())
+
+    def require(self, names: tuple[str, ...]) -> None:
+        require_keywords(self.module.forward, self.name, names)
+
+    def __call__(self, inputs: Mapping[str, Any]) -> Any:
+        return self.module(**{name: self._tensor(name, values) for name, values in inputs.items()})
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        modes = [(module, module.training) for module in self.module.modules()]
+        try:
+            self.module.eval()
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for name, tensor in self.module.state_dict().items():
+            digest.update(name.encode())
+            if isinstance(tensor, torch.Tensor):
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _tensor(self, name: str, values: Any) -> Any:
+        if isinstance(values, torch.Tensor):
+            if values.device != self.device or (values.is_floating_point() and values.dtype != self.dtype):
+                raise InputError(f"modality {name!r}: a tensor of {values.dtype} on {values.device}, and the model is {self.dtype} on {self.device}; bring it there with .to(...), or give a NumPy array.")
+            return values
+        if isinstance(values, pd.DataFrame | pd.Series):
+            values = values.to_numpy()
+        if not isinstance(values, np.ndarray) or values.dtype == object:
+            return values
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        return tensor.to(device=self.device, dtype=self.dtype if tensor.is_floating_point() else None)

@@ -1,0 +1,195 @@
+"""The words that measures and evaluation share: masks, needs, the problem that is measured, and the table of values.
+
+A measure sees a `Problem`, asks for `Outputs`, and reads `Values`. It never sees a model or a patient's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from modalens.errors import InputError, listed
+
+Task = Literal["classification", "multilabel", "regression"]
+Draws = Literal["coalition", "part"]
+
+EXACT_LIMIT = 12
+"""Most modalities for which all 2^M coalitions are evaluated."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What is absent in one evaluation: pairs of a modality and the indices of its absent parts, `None` for all of them."""
+
+    absent: tuple[tuple[str, tuple[int, ...] | None], ...] = ()
+
+    @classmethod
+    def without(cls, *modalities: str) -> Mask:
+        """The mask in which these modalities are absent as a whole; without arguments, everything is present."""
+        return cls(tuple((name, None) for name in sorted(modalities)))
+
+    @classmethod
+    def part(cls, modality: str, part: int) -> Mask:
+        """The mask in which one part of one modality is absent."""
+        return cls(((modality, (part,)),))
+
+    def __str__(self) -> str:
+        def text(name: str, parts: tuple[int, ...] | None) -> str:
+            return name if parts is None else f"{name}[{', '.join(map(str, parts))}]"
+
+        return "without " + " and ".join(text(*pair) for pair in self.absent) if self.absent else "everything present"
+
+
+PRESENT = Mask()
+"""Nothing is absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """A need: the model's outputs under these masks, what is absent replaced by one of the problem's baselines.
+
+    `draws` says how many background rows stand in, where the baseline takes rows: as for coalitions, or the fewer as for parts.
+    """
+
+    masks: tuple[Mask, ...]
+    baseline: str
+    draws: Draws = "coalition"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """All that a measure may know of what it measures.
+
+    `target` is the output that counts for each sample, shape (samples,), or None where every output is scored by itself;
+    `predicted` says that the target is the class predicted on the whole input. `space` is the output space asked for, `spaces`
+    all that are kept. The first of the baselines is the one reported, the others tell whether it matters.
+    """
+
+    modalities: tuple[str, ...]
+    samples: int
+    outputs: tuple[str, ...]
+    task: Task
+    space: str
+    spaces: tuple[str, ...]
+    part_count: Mapping[str, np.ndarray]
+    part_names: Mapping[str, tuple[tuple[str, ...], ...]]
+    coalition_baselines: tuple[str, ...]
+    part_baselines: tuple[str, ...]
+    target: np.ndarray | None
+    predicted: bool
+    labels: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    seed: int = 0
+    confidence: float | None = 0.95
+    resolution: float = 0.0
+
+    @property
+    def sample_index(self) -> np.ndarray:
+        return np.arange(self.samples)
+
+    def shared_parts(self, modality: str) -> bool:
+        """Whether part l is the same part in every sample (a column, a patch), unlike the words of reports."""
+        return len(self.part_names[modality]) == 1
+
+    @cached_property
+    def coalitions(self) -> tuple[tuple[str, ...], ...]:
+        """All subsets of the modalities; the position of a subset, read in binary, says who is in it (bit i is modality i)."""
+        players = range(len(self.modalities))
+        return tuple(tuple(self.modalities[i] for i in players if code >> i & 1) for code in range(1 << len(self.modalities)))
+
+    @cached_property
+    def coalition_masks(self) -> tuple[Mask, ...]:
+        """The mask of each of `coalitions`: the modalities outside it are absent."""
+        return tuple(Mask.without(*(set(self.modalities) - set(inside))) for inside in self.coalitions)
+
+    def require_exact(self, measure: str) -> None:
+        """Refuse a game with one player, or with more than can be enumerated."""
+        players = len(self.modalities)
+        if players < 2:
+            raise InputError(f"{measure} needs at least two modalities, and {listed(self.modalities)} is one: use Occlusion for the parts of a single modality.")
+        if players > EXACT_LIMIT:
+            raise InputError(
+                f"{measure} evaluates all 2^M coalitions exactly, for at most {EXACT_LIMIT} modalities; {players} were given ({2**players:,} coalitions). "
+                "Join modalities that belong together (Tabular groups become parts), or use Occlusion, which grows linearly."
+            )
+
+    def of_target(self, scores: xr.DataArray) -> xr.DataArray:
+        """The scores of each sample's target output; all outputs where each is scored by itself."""
+        if self.target is None:
+            return scores
+        chosen = scores.isel(sample=xr.DataArray(self.sample_index, dims="sample"), output=xr.DataArray(self.target, dims="sample"))
+        return chosen.drop_vars("output", errors="ignore")
+
+    def subsets(self, order: int) -> tuple[tuple[str, ...], ...]:
+        """All sets of one to `order` modalities, small ones first."""
+        return tuple(names for size in range(1, order + 1) for names in combinations(self.modalities, size))
+
+
+Key = tuple[tuple[str, tuple[int, ...] | None, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """The model's outputs under masks: float64, by space, with axes (mask, block, sample, output).
+
+    A block is a run of background rows whose outputs were averaged; blocks are kept apart so that the Monte-Carlo error of
+    drawing them can be had. `key` turns (mask, baseline, draws) into the identity under which an evaluation is stored, so that one that
+    two measures ask for stands here once.
+    """
+
+    table: Mapping[object, Mapping[str, np.ndarray]]
+    sizes: Mapping[object, np.ndarray]
+    key: Callable[[Mask, str, Draws], object]
+    problem: Problem
+    left_out: tuple[int, int] | None = field(default=None)
+
+    def without_block(self, block: int, of: int) -> Values:
+        """The same values with the rows of one block, out of `of` equal ones, left out: what the jackknife needs."""
+        return Values(table=self.table, sizes=self.sizes, key=self.key, problem=self.problem, left_out=(block, of))
+
+    @property
+    def blocks(self) -> int:
+        """The largest number of background blocks kept apart for any mask."""
+        return max((len(size) for size in self.sizes.values()), default=1)
+
+    def blocks_of(self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, single: bool = False) -> np.ndarray | None:
+        """Values with the blocks apart, shape (masks, blocks, samples, outputs), less those left out; with `single`, None unless every block is a single row."""
+        chosen = [self._blocks(mask, baseline, "coalition", space) for mask in masks]
+        sizes = [self.sizes[self.key(mask, baseline, "coalition")] for mask in masks]
+        deepest = max(sizes, key=len)
+        if single and any(size.max() > 1 for size in sizes):
+            return None
+        shape = (len(deepest), self.problem.samples, len(self.problem.outputs))
+        return np.stack([np.broadcast_to(block, shape) for block in chosen])[:, self._kept(deepest) > 0]
+
+    def mean(self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, draws: Draws = "coalition") -> np.ndarray:
+        """v(mask): the mean output over background rows, shape (masks, samples, outputs); NaN where a sample has no such part."""
+        shape = (self.problem.samples, len(self.problem.outputs))
+        means = np.empty((len(masks), *shape))
+        for position, mask in enumerate(masks):
+            means[position] = self._mean(mask, baseline, draws, space)
+        return means
+
+    def _blocks(self, mask: Mask, baseline: str, draws: Draws, space: str | None) -> np.ndarray:
+        return self.table[self.key(mask, baseline, draws)][space or self.problem.space]
+
+    def _mean(self, mask: Mask, baseline: str, draws: Draws, space: str | None) -> np.ndarray:
+        blocks = self._blocks(mask, baseline, draws, space)
+        sizes = self._kept(self.sizes[self.key(mask, baseline, draws)])
+        return np.asarray(np.tensordot(sizes / sizes.sum(), blocks, axes=1))
+
+    def _kept(self, sizes: np.ndarray) -> np.ndarray:
+        """The rows of each block, 0 for those left out."""
+        kept = sizes.astype(float)
+        if self.left_out is not None and len(sizes) > 1:
+            block, of = self.left_out
+            edges = np.linspace(0, len(sizes), min(of, len(sizes)) + 1).astype(int)
+            if block < len(edges) - 1:
+                kept[edges[block] : edges[block + 1]] = 0
+        return kept

@@ -1,0 +1,86 @@
+"""How sure a global number is: bootstrap by patient, delta method, Monte-Carlo error of the background.
+
+A global number is a function of sample averages. So a bootstrap draw is nothing but another set of weights for those averages.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+MIN_CLUSTERS = 5
+"""Fewest resampling units for which a bootstrap interval is given; below, it is NaN with a reason."""
+
+DRAWS = 1000
+
+
+def cluster_of(groups: np.ndarray | None, samples: int) -> np.ndarray:
+    """The resampling unit of each sample, numbered from 0; each sample by itself where no groups are given."""
+    if groups is None:
+        return np.arange(samples)
+    return np.asarray(np.unique(groups, return_inverse=True)[1]).reshape(-1)
+
+
+def uniform_weights(samples: int) -> xr.DataArray:
+    """The weights of the point estimate: every sample counts the same."""
+    return xr.DataArray(np.full(samples, 1 / samples), dims="sample")
+
+
+def bootstrap_weights(groups: np.ndarray | None, samples: int, seed: int, draws: int = DRAWS) -> xr.DataArray:
+    """Weights (draw, sample) of a bootstrap that draws whole clusters with replacement; each row sums to 1.
+
+    The same groups and seed give the same draws, so that two models on the same patients are compared in pairs.
+    """
+    cluster = cluster_of(groups, samples)
+    count = int(cluster.max()) + 1
+    generator = np.random.default_rng(np.random.SeedSequence((seed, 2)))
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=draws)[:, cluster]
+    return xr.DataArray(drawn / drawn.sum(axis=1, keepdims=True), dims=("draw", "sample"))
+
+
+def average(values: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
+    """The weighted mean over samples; a sample whose value is NaN does not count, and where none counts the mean is NaN."""
+    known = values.notnull()
+    if bool(known.all()):
+        return xr.dot(weights, values, dim="sample")
+    counted = xr.dot(weights, known.astype(float), dim="sample")
+    return xr.dot(weights, values.fillna(0.0), dim="sample") / counted.where(counted > 0)
+
+
+def share(amounts: xr.DataArray, dim: str = "modality", floor: float = 0.0) -> xr.DataArray:
+    """Amounts as shares of their sum; NaN where the sum is not above the floor."""
+    total = amounts.sum(dim)
+    return amounts / total.where(total > floor)
+
+
+def interval(draws: xr.Dataset, confidence: float) -> xr.Dataset:
+    """The percentile interval of every variable, on a new axis `bound` (lower, upper); draws in which a number is undefined don't count."""
+    tail = (1 - confidence) / 2
+    if not draws:
+        return xr.Dataset()
+    bounds = draws.quantile([tail, 1 - tail], dim="draw", skipna=True).rename(quantile="bound")
+    return bounds.assign_coords(bound=["lower", "upper"])
+
+
+def ratio_standard_error(amounts: xr.DataArray, groups: np.ndarray | None = None) -> xr.DataArray:
+    """Standard error of m_i = mean D_i / mean T, T = sum_i D_i, by the delta method, clustered: sd_k(D_i - m_i T) / (sqrt(N) mean T).
+
+    `amounts` is D, (sample, modality). NaN for fewer than two clusters.
+    """
+    total = amounts.sum("modality")
+    residual = amounts - amounts.mean("sample") / total.mean("sample").where(total.mean("sample") > 0) * total
+    cluster = xr.DataArray(cluster_of(groups, amounts.sizes["sample"]), dims="sample", name="cluster")
+    summed = residual.groupby(cluster).sum("sample") if groups is not None else residual.rename(sample="cluster")
+    count = summed.sizes["cluster"]
+    if count < 2:
+        return amounts.mean("sample") * np.nan
+    return np.sqrt(count) * summed.std("cluster", ddof=1) / total.sum("sample")
+
+
+def jackknife_error(left_out: list[dict[str, xr.DataArray]]) -> xr.Dataset:
+    """The Monte-Carlo standard error of every number, from its values with one background block left out in turn: sqrt((B-1)/B sum (x_b - mean x)^2)."""
+    if len(left_out) < 2:
+        return xr.Dataset()
+    stacked = xr.Dataset({name: xr.concat([one[name] for one in left_out], dim="block", coords="minimal", compat="override") for name in left_out[0]})
+    blocks = len(left_out)
+    return np.sqrt((blocks - 1) * stacked.var("block"))

@@ -6,6 +6,7 @@ from modalens.explanation import Explanation, compare, load
 from modalens.measures import Interactions, InterSHAP, Measure, Occlusion, Reliance, Result, Shapley
 from modalens.modalities import Image, Modality, Series, Tabular, Text, Vector, Volume
 from modalens.pipeline import explain, plan
+from modalens.sensitivity import sensitivity, sweep
 
 __all__ = [
     "Background",
@@ -22,8 +23,8 @@ __all__ = [
     "Mean",
     "Measure",
     "ModalensWarning",
-    "Mode",
     "Modality",
+    "Mode",
     "Occlusion",
     "Reliance",
     "Result",
@@ -39,4 +40,6 @@ __all__ = [
     "explain",
     "load",
     "plan",
+    "sensitivity",
+    "sweep",
 ]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from modalens.errors import InputError, choice, listed
 from modalens.modalities import Modality
@@ -30,7 +31,9 @@ class Baseline(ABC):
 
     @property
     def label(self) -> str:
-        return self.name
+        """The name, with the settings that are not the default: two of a kind are two baselines."""
+        own = [f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if getattr(self, one.name) != one.default]
+        return f"{self.name} ({', '.join(own)})" if own else self.name
 
 
 class Fill(Baseline):
@@ -92,6 +95,7 @@ class Constant(Fill):
         return f"constant {self.value!r}" if np.ndim(self.value) == 0 else "constant array"
 
     def fill(self, modality: Modality, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
+        require_finite_value(self.value)
         return modality.constant(samples, self.value)
 
 
@@ -167,6 +171,13 @@ class Conditional(Background):
     rows: int = 20
     name: ClassVar[str] = "conditional"
     words: ClassVar[str] = "rows of the background patients nearest in what is present"
+
+
+def require_finite_value(value: Any) -> None:
+    """Refuse a constant that is no value, before it is rounded to a type that can't hold NaN."""
+    values = np.asarray(value, dtype=object)
+    if np.any(pd.isna(values)) or any(isinstance(one, float) and np.isinf(one) for one in values.ravel()):
+        raise InputError(f"its baseline holds NaN or infinite values ({value!r:.60}); expected finite numbers. Give what a patient could have, or use 'mean' or 'background'.")
 
 
 NAMED: dict[str, type[Baseline]] = {kind.name: kind for kind in (Background, Conditional, Mean, Mode, Zeros, SampleMean, Blur, MaskToken)}

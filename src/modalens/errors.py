@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 
 class InputError(ValueError):
@@ -23,6 +26,25 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
     """` (did you mean 'clinical'?)` where a known name is close to the wanted one, else nothing."""
     close = difflib.get_close_matches(wanted, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def require_keywords_of(function: Callable[..., Any], called: str, given: Iterable[str]) -> None:
+    """Refuse keywords that the function does not take, as Python would, in the name of the function that was called, and with the nearest one."""
+    known = inspect.signature(function).parameters
+    for keyword in given:
+        if keyword not in known:
+            raise TypeError(f"{called}() got an unexpected keyword argument {keyword!r}{nearest(keyword, known)}: it takes those of {function.__name__}.")
+
+
+@contextmanager
+def about(modality: str) -> Iterator[None]:
+    """Put the modality's name before an error that was raised where nobody knows it."""
+    try:
+        yield
+    except InputError as error:
+        if f"modality {modality!r}" in str(error):
+            raise
+        raise InputError(f"modality {modality!r}: {error}") from error
 
 
 def choice(argument: str, value: object, allowed: Iterable[str]) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from modalens import baselines
-from modalens.errors import ModalensWarning
+from modalens.errors import ModalensWarning, require_keywords_of
 from modalens.evaluation import Evaluation, Plan, Table, merge, run, store
 from modalens.explanation import Explanation
 from modalens.measures import Measure, Result
 from modalens.modalities import Modality
 from modalens.models.readout import Selector
-from modalens.problem import PRESENT, Values
+from modalens.problem import PRESENT, Problem, Values
 from modalens.provenance import provenance
 from modalens.setting import Prepared, prepare
 
@@ -130,6 +130,7 @@ def plan(model: Any, inputs: Mapping[str, Any], **settings: Any) -> Plan:
     >>> ml.plan(lambda a, b: a.sum(1) + b.sum(1), inputs, measures=[ml.Occlusion()], baseline="zeros", output="raw").rows
     80
     """
+    require_keywords_of(explain, "plan", settings)
     settings.pop("progress", None)
     setting = prepare(model, inputs, **settings)
     with warnings.catch_warnings(), setting.model.session():
@@ -139,24 +140,19 @@ def plan(model: Any, inputs: Mapping[str, Any], **settings: Any) -> Plan:
         return merge(needs, prepared.problem, prepared.stand_ins, known={}, batch_size=setting.batch_size, seconds_per_row=prepared.seconds_per_row)
 
 
-def evaluate(prepared: Prepared, progress: bool | None) -> tuple[Plan, Values]:
-    """Ask the measures what they need, run what is not known yet, and ask again, until nothing is missing."""
+def evaluate(prepared: Prepared, progress: bool | None, problems: Sequence[Problem] = ()) -> tuple[Plan, Values]:
+    """Ask the measures what they need for the problem (or for several views of it), run what is not known yet, and ask again, until nothing is missing."""
     table = Table()
     _seed_present(table, prepared)
     values = Values(table=table.values, sizes=table.sizes, key=prepared.stand_ins.key, problem=prepared.problem)
-    first: Plan | None = None
+    executed: Plan | None = None
     while True:
-        needs = [need for measure in prepared.measures for need in measure.needs(prepared.problem, values if first else None)]
-        merged = merge(needs, prepared.problem, prepared.stand_ins, known=table.values, batch_size=prepared.batch_size)
-        if not merged.evaluations:
-            break
-        run(merged, table, prepared.stand_ins, prepared.model, prepared.readout, select=prepared.select, progress=progress)
-        first = merged if first is None else _joined(first, merged)
-    return first if first is not None else merged, values
-
-
-def _joined(one: Plan, two: Plan) -> Plan:
-    return replace(one, evaluations=one.evaluations + two.evaluations)
+        needs = [need for problem in problems or (prepared.problem,) for measure in prepared.measures for need in measure.needs(problem, values if executed else None)]
+        missing = merge(needs, prepared.problem, prepared.stand_ins, known=table.values, batch_size=prepared.batch_size)
+        if executed is not None and not missing.evaluations:
+            return executed, values
+        run(missing, table, prepared.stand_ins, prepared.model, prepared.readout, select=prepared.select, progress=progress)
+        executed = missing if executed is None else replace(executed, evaluations=executed.evaluations + missing.evaluations)
 
 
 def _seed_present(table: Table, prepared: Prepared) -> None:

@@ -5,7 +5,7 @@ A measure sees a `Problem`, asks for `Outputs`, and reads `Values`. It never see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -158,6 +158,10 @@ class Values:
         """The largest number of background blocks kept apart for any mask."""
         return max((len(size) for size in self.sizes.values()), default=1)
 
+    def blocks_in(self, needs: Iterable[Outputs]) -> int:
+        """The largest number of background blocks kept apart for any mask of these needs."""
+        return max((len(self.sizes[self.key(mask, need.baseline, need.draws)]) for need in needs for mask in need.masks), default=1)
+
     def blocks_of(self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, single: bool = False) -> np.ndarray | None:
         """Values with the blocks apart, shape (masks, blocks, samples, outputs), less those left out; with `single`, None unless every block is a single row."""
         chosen = [self._blocks(mask, baseline, "coalition", space) for mask in masks]
@@ -182,7 +186,9 @@ class Values:
     def _mean(self, mask: Mask, baseline: str, draws: Draws, space: str | None) -> np.ndarray:
         blocks = self._blocks(mask, baseline, draws, space)
         sizes = self._kept(self.sizes[self.key(mask, baseline, draws)])
-        return np.asarray(np.tensordot(sizes / sizes.sum(), blocks, axes=1))
+        # Averaged as differences from one of them, in one shape for all masks: equal rows give equal means to the bit, so that what a model ignores is exactly 0.
+        blocks = np.broadcast_to(blocks, (len(blocks), self.problem.samples, blocks.shape[-1]))
+        return np.asarray(blocks[0] + np.tensordot(sizes / sizes.sum(), blocks - blocks[0], axes=1))
 
     def _kept(self, sizes: np.ndarray) -> np.ndarray:
         """The rows of each block, 0 for those left out."""

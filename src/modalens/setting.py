@@ -21,6 +21,7 @@ from modalens.models import Model, Readout, adapt
 from modalens.models.readout import Selector, decide, targets
 from modalens.problem import EXACT_LIMIT, Problem
 
+
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A setting with the model's first outputs read."""
@@ -77,7 +78,7 @@ class Setting:
         batch = self.batch_size or default_batch(self.patients.row_bytes)
         patients = self.patients.take(np.arange(min(len(self.patients), 16))) if few else self.patients
         raw = run_present(self.model, patients, batch, self.select)
-        checked, seconds = check_rows(self.model, patients, raw, self.select)
+        checked, seconds = check_rows(self.model, patients, self.background, raw, self.select)
         classes = self.classes if self.classes is not None else self.model.classes
         readout = decide(raw, link=self.link, output=self.output, task=self.task or self.model.task, classes=classes)
         spaces = readout(raw)
@@ -143,8 +144,10 @@ def prepare(
     patients = gather(inputs, modalities)
     adapted = adapt(model)
     adapted.require(tuple(patients.modalities))
-    if confidence is not None and not 0 < confidence < 1:
-        raise InputError(f"confidence={confidence}: give a share between 0 and 1, or None for no intervals.")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed={seed!r}: expected a whole number, at least 0; give one.")
+    if confidence is not None and (not isinstance(confidence, float) or not 0 < confidence < 1):
+        raise InputError(f"confidence={confidence!r}: give a share between 0 and 1, or None for no intervals.")
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise InputError(f"batch_size={batch_size!r}: give a whole number of rows, at least 1, or None.")
     rows = gather_background(background, patients) if background is not None else patients
@@ -184,7 +187,7 @@ def _chosen_measures(measures: Sequence[Measure] | None, players: int, labelled:
     if measures is None:
         games: tuple[Measure, ...] = (Shapley(), InterSHAP(), Interactions()) if 2 <= players <= EXACT_LIMIT else ()
         return (Occlusion(), *games, *((Reliance(),) if labelled else ()))
-    chosen = tuple(measures)
+    chosen = tuple(measures) if isinstance(measures, Sequence) and not isinstance(measures, str) else (measures,)
     wrong = [measure for measure in chosen if not isinstance(measure, Measure)]
     if wrong or not chosen:
         raise InputError(f"measures: expected measures such as [ml.Occlusion(), ml.Shapley()], came {listed(wrong) if wrong else 'an empty list'}; a class needs its brackets.")
@@ -203,7 +206,7 @@ def _checked_groups(groups: Any, samples: int) -> np.ndarray | None:
         return None
     found = np.asarray(groups)
     if found.shape != (samples,):
-        raise InputError(f"groups: expected one for each of the {samples} samples, came shape {found.shape}.")
+        raise InputError(f"groups: expected one for each of the {samples} samples, came shape {found.shape}; give each sample's patient.")
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         raise InputError("groups: some are NaN; every sample needs its resampling unit.")
     return found
@@ -213,7 +216,7 @@ def _checked_labels(labels: Any, samples: int, readout: Readout) -> np.ndarray:
     """Labels as class positions (n,), 0/1 (n, outputs), or values."""
     found = np.asarray(labels)
     if len(found) != samples:
-        raise InputError(f"labels: expected one for each of the {samples} samples, came {len(found)}.")
+        raise InputError(f"labels: expected one for each of the {samples} samples, came {len(found)}; give those of the explained samples.")
     if readout.task == "regression":
         if found.dtype.kind not in "fiub" or not np.isfinite(found.astype(float)).all():
             raise InputError("labels: expected finite numbers for a regression.")
@@ -224,14 +227,17 @@ def _checked_labels(labels: Any, samples: int, readout: Readout) -> np.ndarray:
         return found.astype(int)
     found = found.reshape(-1) if found.ndim == 2 and found.shape[1] == 1 else found
     names = list(readout.outputs)
-    if found.ndim == 1 and found.dtype.kind in "iu" or found.dtype.kind == "b" or (found.dtype.kind == "f" and np.equal(np.mod(found, 1), 0).all()):
+    if found.ndim == 1 and (found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.equal(np.mod(found, 1), 0).all())):
         positions = found.astype(int)
     elif found.ndim == 1 and all(str(label) in names for label in found):
         positions = np.array([names.index(str(label)) for label in found])
     else:
-        raise InputError(f"labels: expected class numbers (n,) or names out of {listed(names[:8])}; came shape {found.shape} of {found.dtype}, such as {found.ravel()[0]!r}.")
+        raise InputError(
+            f"labels: expected class numbers (n,) or names out of {listed(names[:8])}; came shape {found.shape} of {found.dtype}, such as {str(found.ravel()[0])!r}. "
+            "Name the outputs as the labels with classes=, or give numbers (of one-hot rows their argmax)."
+        )
     if positions.min() < 0 or positions.max() >= max(len(names), 2):
-        raise InputError(f"labels: class numbers from {positions.min()} to {positions.max()}, and the model has the outputs {listed(names[:8])} (0 to {len(names) - 1}).")
+        raise InputError(f"labels: class numbers from {positions.min()} to {positions.max()}, and the model has the outputs {listed(names[:8])} (0 to {len(names) - 1}); give positions of outputs, from 0.")
     return positions
 
 

@@ -5,6 +5,8 @@ A global number is a function of sample averages. So a bootstrap draw is nothing
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import xarray as xr
 
@@ -21,6 +23,11 @@ def cluster_of(groups: np.ndarray | None, samples: int) -> np.ndarray:
     return np.asarray(np.unique(groups, return_inverse=True)[1]).reshape(-1)
 
 
+def cluster_count(groups: np.ndarray | None, samples: int) -> int:
+    """The number of resampling units."""
+    return int(cluster_of(groups, samples).max()) + 1
+
+
 def uniform_weights(samples: int) -> xr.DataArray:
     """The weights of the point estimate: every sample counts the same."""
     return xr.DataArray(np.full(samples, 1 / samples), dims="sample")
@@ -32,7 +39,7 @@ def bootstrap_weights(groups: np.ndarray | None, samples: int, seed: int, draws:
     The same groups and seed give the same draws, so that two models on the same patients are compared in pairs.
     """
     cluster = cluster_of(groups, samples)
-    count = int(cluster.max()) + 1
+    count = cluster_count(groups, samples)
     generator = np.random.default_rng(np.random.SeedSequence((seed, 2)))
     drawn = generator.multinomial(count, np.full(count, 1 / count), size=draws)[:, cluster]
     return xr.DataArray(drawn / drawn.sum(axis=1, keepdims=True), dims=("draw", "sample"))
@@ -58,7 +65,9 @@ def interval(draws: xr.Dataset, confidence: float) -> xr.Dataset:
     tail = (1 - confidence) / 2
     if not draws:
         return xr.Dataset()
-    bounds = draws.quantile([tail, 1 - tail], dim="draw", skipna=True).rename(quantile="bound")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a number that is undefined in every draw has an undefined interval
+        bounds = draws.quantile([tail, 1 - tail], dim="draw", skipna=True).rename(quantile="bound")
     return bounds.assign_coords(bound=["lower", "upper"])
 
 

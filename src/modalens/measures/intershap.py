@@ -13,7 +13,7 @@ from scipy.special import expit, softmax
 from modalens import statistics
 from modalens.errors import choice
 from modalens.measures import indices
-from modalens.measures.base import Arrays, Measure
+from modalens.measures.base import JACKKNIFE_BLOCKS, Arrays, Measure
 from modalens.measures.interactions import order_shares
 from modalens.measures.shapley import coalition_needs
 from modalens.problem import Outputs, Problem, Values
@@ -114,9 +114,13 @@ class InterSHAP(Measure):
         return super().settings(problem) | {"reading": self._reading(problem), "target": "predicted on the whole input" if problem.predicted else "fixed output"}
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
-        why = {name: "the output is the same in all coalitions: 0 / 0" for name in ("score", "local", "contribution", "orders") if bool(found[name].isnull().any())}
-        if bool(found["null"].isnull().any()):
-            why["null"] = "the additive projection needs log-odds, and the background rows kept apart, which did not fit the memory for values; fewer rows would"
+        why = {name: "the output is the same in all coalitions: 0 / 0" for name, array in found.items() if bool(array.isnull().any())}
+        if "null" in why and not bool(found["by_space"].isnull().all()):
+            if "logit" in problem.spaces:
+                text = "the model's additive projection is the same in all coalitions (0 / 0), or the background rows it is fitted on were pooled for lack of memory; fewer rows would fit"
+            else:
+                text = "the additive projection needs log-odds, and this output has none"
+            why |= {"null": text, "excess": text}
         return why
 
     def _reading(self, problem: Problem) -> str:
@@ -154,11 +158,11 @@ class InterSHAP(Measure):
 
     def _local_corrected(self, problem: Problem, values: Values, phi: xr.DataArray) -> xr.DataArray:
         """The jackknife: B I - (B - 1) mean of I with one of B blocks of background rows left out. The bias of |noisy phi| falls with the rows, and this removes its first order."""
-        blocks = min(10, values.blocks)
+        first = problem.coalition_baselines[0]
+        blocks = min(JACKKNIFE_BLOCKS, values.blocks_in([Outputs(masks=problem.coalition_masks, baseline=first)]))
         whole = _local(problem, phi).mean("sample")
         if blocks < 2:
             return whole
-        first = problem.coalition_baselines[0]
         parted = [_local(problem, _phi(problem, values.without_block(block, blocks).mean(problem.coalition_masks, first))).mean("sample") for block in range(blocks)]
         return (blocks * whole - (blocks - 1) * sum(parted) / blocks).clip(0, 1)
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from modalens import statistics
 from modalens.errors import choice
-from modalens.measures.base import Arrays, Measure, by_output
+from modalens.measures.base import Arrays, Measure, by_output, error_reason
 from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
 
 
@@ -83,7 +83,7 @@ class Occlusion(Measure):
             "contribution": contribution,
             "anchor": anchors.isel(baseline=0, drop=True),
             "anchor_by_baseline": anchors,
-            "by_output": statistics.share(amounts, floor=floor),
+            "by_output": statistics.share(amounts, floor=floor).transpose(..., "output", "modality"),
             "entropy": normalised_entropy(contribution),
             "amount": amounts.sum("output"),
         }
@@ -105,8 +105,10 @@ class Occlusion(Measure):
         }
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
-        undefined = {name: array for name, array in found.items() if name != "entropy" and bool(array.isnull().any())}
-        return {name: "the output does not change whatever part is replaced: 0 / 0" for name in undefined}
+        why = {name: "the output does not change whatever part is replaced: 0 / 0" for name, array in found.items() if bool(array.isnull().any())}
+        if len(problem.modalities) == 1:
+            why["entropy"] = "there is one modality, and nothing that it could share with"
+        return why | error_reason(problem, why)
 
     def _signed(self, problem: Problem, values: Values) -> dict[str, xr.DataArray]:
         """p0 - p_l of each part, by modality: (sample, part, output)."""

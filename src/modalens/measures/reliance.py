@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 
+from modalens import statistics
 from modalens.errors import InputError, choice
 from modalens.measures.base import Arrays, Measure, by_output
 from modalens.measures.occlusion import Occlusion
 from modalens.measures.performance import METRICS
-from modalens.measures.result import Result
 from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
 
 
@@ -89,18 +89,19 @@ class Reliance(Measure):
         return {"everything": everything, "alone": scored(samples["alone"]), "without": without, "lost": everything - without}
 
     def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
-        occluded = self.occlusion.score(problem, values)
-        verdicts = [self._verdict(occluded, name) for name in problem.modalities]
+        draws, *_ = self.occlusion.bootstrap(problem, self.occlusion.per_sample(problem, values))
+        bounds = statistics.interval(draws, problem.confidence) if problem.confidence else xr.Dataset()
+        verdicts = [self._verdict(bounds, name) for name in problem.modalities]
         return {"verdict": xr.DataArray(np.array(verdicts, dtype=object), dims="modality", coords={"modality": list(problem.modalities)})}
 
     def settings(self, problem: Problem) -> dict[str, Any]:
         return {"metric": self._metric(problem), "collapse": self.collapse, "baseline": problem.coalition_baselines[0]}
 
-    def _verdict(self, occluded: Result, name: str) -> str:
-        """Ignored, used, or why neither can be said."""
-        if "contribution" not in occluded.interval or bool(occluded.interval["contribution"].isnull().any()):
+    def _verdict(self, bounds: xr.Dataset, name: str) -> str:
+        """Ignored, used, or why neither can be said; from the intervals of occlusion."""
+        if "contribution" not in bounds or bool(bounds["contribution"].isnull().any()):
             return "withheld: no interval"
-        upper = occluded.interval.sel(bound="upper", modality=name)
+        upper = bounds.sel(bound="upper", modality=name)
         as_cut = bool(upper["contribution"] < self.collapse)
         whole = upper["anchor_by_baseline"] < self.collapse
         if bool(whole.all()):

@@ -10,7 +10,7 @@ import xarray as xr
 
 from modalens import statistics
 from modalens.measures import indices
-from modalens.measures.base import Arrays, Measure, by_output
+from modalens.measures.base import Arrays, Measure, by_output, error_reason
 from modalens.problem import Outputs, Problem, Values
 
 
@@ -73,7 +73,7 @@ class Shapley(Measure):
         return {
             "contribution": by_baseline.isel(baseline=0, drop=True),
             "by_baseline": by_baseline,
-            "by_output": statistics.share(amounts.isel(baseline=0, drop=True), floor=floor),
+            "by_output": statistics.share(amounts.isel(baseline=0, drop=True), floor=floor).transpose(..., "output", "modality"),
             "mean": statistics.average(samples["values"].isel(baseline=0, drop=True), weights),
         }
 
@@ -89,7 +89,8 @@ class Shapley(Measure):
         }
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
-        return {name: "the output is the same whatever is replaced: 0 / 0" for name, array in found.items() if bool(array.isnull().any())}
+        why = {name: "the output is the same whatever is replaced: 0 / 0" for name, array in found.items() if bool(array.isnull().any())}
+        return why | error_reason(problem, why)
 
 
 def _floor(problem: Problem) -> float:

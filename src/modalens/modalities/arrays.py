@@ -28,10 +28,7 @@ def grid(sizes: Sequence[int], blocks: Sequence[int]) -> tuple[np.ndarray, list[
     coordinates = [np.arange(size) // block for size, block in zip(sizes, blocks, strict=True)]
     counts = [int(coordinate[-1]) + 1 for coordinate in coordinates]
     where = np.ravel_multi_index(np.meshgrid(*coordinates, indexing="ij"), counts)
-    edges = [
-        tuple((int(i) * block, min((int(i) + 1) * block, size)) for i, block, size in zip(cell, blocks, sizes, strict=True))
-        for cell in np.ndindex(*counts)
-    ]
+    edges = [tuple((int(i) * block, min((int(i) + 1) * block, size)) for i, block, size in zip(cell, blocks, sizes, strict=True)) for cell in np.ndindex(*counts)]
     return where.astype(np.int32), edges
 
 
@@ -139,8 +136,8 @@ class GridModality(ArrayModality):
     def _block(self, block: int | Sequence[int] | None, sizes: Sequence[int], default: int) -> tuple[int, ...]:
         if block is None:
             return tuple(math.ceil(size / min(default, size)) for size in sizes)
-        lengths = (block,) * len(sizes) if isinstance(block, int) else tuple(block)
-        if len(lengths) != len(sizes) or any(length < 1 for length in lengths):
+        lengths = tuple(block) if isinstance(block, Sequence) else (block,) * len(sizes)
+        if len(lengths) != len(sizes) or any(not isinstance(length, int) or length < 1 for length in lengths):
             raise InputError(f"{type(self).__name__}: blocks of {block!r} for {len(sizes)} spatial axes of sizes {tuple(sizes)}; give one length, or one for each axis, at least 1.")
         return lengths
 
@@ -178,7 +175,10 @@ class Image(GridModality):
         where = np.asarray(self.segments)
         where = where[None] if where.ndim == 2 else where
         if where.dtype.kind not in "iu" or where.shape[1:] != sizes or len(where) not in (1, len(samples)):
-            raise InputError(f"Image(segments=...): expected whole numbers of shape {sizes} or {(len(samples), *sizes)}, came {where.dtype} of shape {np.shape(self.segments)}.")
+            raise InputError(
+                f"Image(segments=...): expected whole numbers of shape {sizes} or {(len(samples), *sizes)}, came {where.dtype} of shape {np.shape(self.segments)}; "
+                "give one segment a pixel, after any resize or crop."
+            )
         for row, labels in enumerate(where):
             found = np.unique(labels)
             if found[0] < 0 or found[-1] != len(found) - 1:
@@ -225,7 +225,7 @@ class Series(ArrayModality):
     def __post_init__(self) -> None:
         super().__post_init__()
         choice("by", self.by, ("window", "channel"))
-        if self.window is not None and self.window < 1:
+        if self.window is not None and (not isinstance(self.window, int) or self.window < 1):
             raise InputError(f"Series(window={self.window}): give a number of time steps, at least 1.")
 
     @property
@@ -243,7 +243,7 @@ class Series(ArrayModality):
         if self.by == "channel" and self.parts != 1:
             known = self.names or tuple(f"channel {channel}" for channel in range(channels))
             if len(known) != channels:
-                raise InputError(f"Series(names={self.names!r}): {len(known)} names for {channels} channels.")
+                raise InputError(f"Series(names={self.names!r}): {len(known)} names for {channels} channels; give one name a channel.")
             where, edges = grid([channels], blocks_for(self.parts, [channels]) if self.parts else [1])
             names = tuple(", ".join(known[start:stop]) for ((start, stop),) in edges)
             return Parts(names=(names,), where=where[None, None, :] if samples.ndim == 3 else np.zeros((1, 1), np.int32))

@@ -181,17 +181,25 @@ class Modality(ABC):
 # Arrays, shared by the kinds that are held as numbers ---------------------------------------------------------------------
 
 
+def is_tensor(samples: Any) -> bool:
+    """Whether this is a torch tensor; torch is not imported for those who have none."""
+    return type(samples).__module__.partition(".")[0] == "torch"
+
+
 def open_container(samples: Any) -> tuple[Container, np.ndarray]:
     """An array-like as a NumPy array, and what it was; bfloat16 is held as float32, which loses nothing."""
     if isinstance(samples, pd.DataFrame | pd.Series):
         values = samples.to_numpy()
         columns = samples.columns if isinstance(samples, pd.DataFrame) else samples.name
         return Container(kind=type(samples).__name__, dtype=samples.dtypes, columns=columns), values
-    if type(samples).__module__.partition(".")[0] == "torch":
+    if is_tensor(samples):
         tensor = samples.detach().cpu()
         values = tensor.float().numpy() if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
         return Container(kind="tensor", dtype=(samples.dtype, samples.device)), values
-    values = np.asarray(samples)
+    try:
+        values = np.asarray(samples)
+    except ValueError as error:
+        raise InputError("its samples differ in shape, expected all of one shape, to be stacked into one array; pad or crop them.") from error
     return Container(kind="list" if isinstance(samples, list | tuple) else "array", dtype=values.dtype), values
 
 

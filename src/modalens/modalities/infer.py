@@ -9,7 +9,7 @@ import pandas as pd
 
 from modalens.errors import InputError
 from modalens.modalities.arrays import Image, Series, Volume
-from modalens.modalities.base import Modality
+from modalens.modalities.base import Modality, is_tensor, open_container
 from modalens.modalities.tabular import Tabular
 from modalens.modalities.text import Text
 
@@ -21,13 +21,11 @@ def infer(name: str, samples: Any) -> Modality:
     """
     if isinstance(samples, pd.DataFrame):
         return Tabular()
-    if isinstance(samples, list | tuple | pd.Series) and len(samples) and all(isinstance(text, str) for text in samples):
+    if _has_text(samples):
         return Text()
     if isinstance(samples, dict):
         raise InputError(f"modality {name!r}: expected one array, table or list of texts, came a dict; give its parts as modalities of their own.")
-    shape, dtype = _shape(name, samples)
-    if np.dtype(dtype).kind in "UT":
-        return Text()
+    shape = _shape(name, samples)
     match len(shape):
         case 1 | 2:
             return Tabular()
@@ -39,16 +37,21 @@ def infer(name: str, samples: Any) -> Modality:
             return Image()
         case 5:
             return Volume()
-    raise InputError(f"modality {name!r}: no kind of modality has samples of shape {shape[1:]}; name one, modalities={{{name!r}: Image() | Volume() | Series() | Tabular() | Vector() | Text()}}.")
+    raise InputError(
+        f"modality {name!r}: no kind of modality has samples of shape {shape[1:]}; name one, modalities={{{name!r}: Image() | Volume() | Series() | Tabular() | Vector() | Text()}}."
+    )
 
 
-def _shape(name: str, samples: Any) -> tuple[tuple[int, ...], Any]:
-    if type(samples).__module__.partition(".")[0] == "torch":
-        return tuple(samples.shape), np.float32
-    try:
-        values = np.asarray(samples)
-    except ValueError as error:
-        raise InputError(f"modality {name!r}: its samples differ in shape and can't be stacked into one array ({error}); pad them to one length.") from error
-    if values.ndim == 0 or (values.dtype == object and any(value is None for value in values.ravel())):
-        raise InputError(f"modality {name!r}: expected samples along the first axis, came {samples!r:.60}; a modality that a patient lacks can't be given as None.")
-    return values.shape, values.dtype
+def _has_text(samples: Any) -> bool:
+    """Whether some of the samples are strings; a category is one too, and is no text."""
+    one_axis = isinstance(samples, list | tuple | pd.Series) or (isinstance(samples, np.ndarray) and samples.ndim == 1)
+    return one_axis and not isinstance(getattr(samples, "dtype", None), pd.CategoricalDtype) and any(isinstance(text, str) for text in samples)
+
+
+def _shape(name: str, samples: Any) -> tuple[int, ...]:
+    if is_tensor(samples):
+        return tuple(samples.shape)
+    _, values = open_container(samples)
+    if values.ndim == 0:
+        raise InputError(f"modality {name!r}: expected samples along the first axis, came {samples!r:.60}; give an array, a table or a list of texts.")
+    return values.shape

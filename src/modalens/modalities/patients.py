@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from modalens.errors import InputError, listed, nearest
-from modalens.modalities.base import Modality, Parts
+from modalens.errors import InputError, about, listed, nearest
+from modalens.modalities.base import Modality, Parts, is_tensor
 from modalens.modalities.infer import infer
 
 
@@ -33,6 +33,11 @@ class Patients:
         """These patients, in this order."""
         samples = {name: modality.take(self.samples[name], rows) for name, modality in self.modalities.items()}
         return replace(self, samples=samples, parts={name: parts.take(rows) for name, parts in self.parts.items()})
+
+    def joined(self, others: Patients) -> Patients:
+        """These patients and then the others, to be run and not to be cut."""
+        samples = {name: modality.stack([self.samples[name], others.samples[name]]) for name, modality in self.modalities.items()}
+        return Patients(modalities=self.modalities, samples=samples, parts={})
 
     def restored(self) -> dict[str, Any]:
         """The samples in the form in which they came, as a model takes them."""
@@ -57,6 +62,9 @@ def gather(inputs: Mapping[str, Any], modalities: Mapping[str, Modality] | None 
     Raises InputError for missing or unknown names, None, unequal or empty batches, values that are not finite, mixed tensor types, and parts that overlap.
     """
     _require_mapping(inputs)
+    if not isinstance(modalities, Mapping | None):
+        raise InputError(f"modalities: expected a dict of modality name to kind, such as {{'ct': ml.Image(patch=16)}}, came {type(modalities).__name__}.")
+    _require_one_tensor_type(inputs)
     given = dict(modalities or {})
     unknown = set(given) - set(inputs)
     if unknown:
@@ -64,19 +72,19 @@ def gather(inputs: Mapping[str, Any], modalities: Mapping[str, Modality] | None 
         raise InputError(f"modalities names {listed(sorted(unknown))}, and the inputs are {listed(inputs)}{nearest(wrong, inputs)}: use the same names in both.")
     resolved, samples, parts, said = {}, {}, {}, []
     for name, values in inputs.items():
-        if values is None:
-            raise InputError(f"modality {name!r} is None: expected its samples. Leave it out of the inputs, or give values for every patient; None has no meaning of its own.")
-        kind = given.get(name) or infer(name, values)
-        if not isinstance(kind, Modality):
-            raise InputError(f"modalities[{name!r}] is {kind!r}: expected an Image, Volume, Text, Tabular, Series or Vector, such as ml.Image(patch=16).")
-        resolved[name] = kind.resolve(name, values)
-        samples[name] = resolved[name].canonical(name, values)
+        _require_samples(name, values)
+        with about(name):
+            kind = given.get(name) or infer(name, values)
+            if not isinstance(kind, Modality):
+                raise InputError(f"modalities[{name!r}] is {kind!r}: expected a kind of modality; give an Image, Volume, Text, Tabular, Series or Vector, such as ml.Image(patch=16).")
+            resolved[name] = kind.resolve(name, values)
+            samples[name] = resolved[name].canonical(name, values)
         if name not in given:
             said.append(f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)")
     _require_equal_lengths({name: len(values) for name, values in samples.items()})
-    _require_one_tensor_type(resolved)
     for name, kind in resolved.items():
-        parts[name] = kind.cut(samples[name])
+        with about(name):
+            parts[name] = kind.cut(samples[name])
     return Patients(modalities=resolved, samples=samples, parts=parts, said=tuple(said))
 
 
@@ -85,13 +93,16 @@ def gather_background(background: Any, patients: Patients) -> Patients:
     _require_mapping(background, "background")
     if set(background) != set(patients.modalities):
         missing, unknown = set(patients.modalities) - set(background), set(background) - set(patients.modalities)
-        raise InputError(f"background holds {listed(background)}, and the inputs are {listed(patients)}: missing {listed(sorted(missing))}, unknown {listed(sorted(unknown))}.")
+        raise InputError(
+            f"background holds {listed(background)}, and the inputs are {listed(patients)}: missing {listed(sorted(missing))}, "
+            f"unknown {listed(sorted(unknown))}{nearest(min(unknown), missing) if unknown else ''}. Give both the same names."
+        )
     samples = {}
     for name, kind in patients.modalities.items():
-        if background[name] is None:
-            raise InputError(f"background modality {name!r} is None: expected samples like the explained ones.")
-        kind.resolve(name, background[name])
-        samples[name] = kind.canonical(name, background[name])
+        _require_samples(name, background[name], "background ")
+        with about(name):
+            kind.resolve(name, background[name])
+            samples[name] = kind.canonical(name, background[name])
         expected, came = patients.samples[name], samples[name]
         if expected.shape[1:] != came.shape[1:] or expected.dtype != came.dtype:
             raise InputError(
@@ -99,16 +110,28 @@ def gather_background(background: Any, patients: Patients) -> Patients:
                 "Prepare both in the same way."
             )
     _require_equal_lengths({name: len(values) for name, values in samples.items()}, "background")
-    parts = {name: kind.cut(samples[name]) for name, kind in patients.modalities.items() if kind.aligned}
-    return Patients(modalities=patients.modalities, samples=samples, parts=parts)
+    return Patients(modalities=patients.modalities, samples=samples, parts={})
 
 
 def _require_mapping(inputs: Any, argument: str = "inputs") -> None:
     if not isinstance(inputs, Mapping) or not inputs:
-        raise InputError(f"{argument}: expected a dict of modality name to samples, such as {{'ct': array, 'report': list of str}}, came {type(inputs).__name__}{' (empty)' if not len(inputs) else ''}.")
+        came = "an empty one" if isinstance(inputs, Mapping) else type(inputs).__name__
+        raise InputError(f"{argument}: expected a dict of modality name to samples, such as {{'ct': array, 'report': list of str}}, came {came}.")
     odd = [name for name in inputs if not isinstance(name, str) or not name.isidentifier()]
     if odd:
         raise InputError(f"{argument}: {listed(odd)} can't be a keyword of the model; name modalities like Python arguments ('ct', 'lab_values').")
+
+
+def _require_samples(name: str, samples: Any, of: str = "") -> None:
+    """Refuse None, for all patients or for some."""
+    if samples is None:
+        raise InputError(f"{of}modality {name!r} is None: expected its samples. Give values for every patient, or leave it out; None has no meaning of its own.")
+    gaps = [row for row, sample in enumerate(samples) if sample is None] if isinstance(samples, list | tuple) else []
+    if gaps:
+        raise InputError(
+            f"{of}modality {name!r} is None for {len(gaps)} of {len(samples)} samples (first: sample {gaps[0]}): expected a value for every patient. "
+            "Leave these patients out, or impute the modality as in training."
+        )
 
 
 def _require_equal_lengths(lengths: Mapping[str, int], argument: str = "inputs") -> None:
@@ -120,10 +143,11 @@ def _require_equal_lengths(lengths: Mapping[str, int], argument: str = "inputs")
         raise InputError(f"{argument}: the modalities hold different numbers of samples ({counts}); row k of each must be the same patient.")
 
 
-def _require_one_tensor_type(modalities: Mapping[str, Modality]) -> None:
-    tensors = {name: modality.container.dtype for name, modality in modalities.items() if modality.container.kind == "tensor"}
-    devices = {name: str(device) for name, (_, device) in tensors.items()}
-    dtypes = {name: str(dtype) for name, (dtype, _) in tensors.items() if dtype.is_floating_point}
+def _require_one_tensor_type(inputs: Mapping[str, Any]) -> None:
+    tensors = {name: samples for name, samples in inputs.items() if is_tensor(samples)}
+    devices = {name: str(tensor.device) for name, tensor in tensors.items()}
+    dtypes = {name: str(tensor.dtype) for name, tensor in tensors.items() if tensor.is_floating_point()}
     for what, found in (("devices", devices), ("floating types", dtypes)):
         if len(set(found.values())) > 1:
-            raise InputError(f"the tensors lie on or have different {what}: " + ", ".join(f"{name!r}: {value}" for name, value in found.items()) + "; bring all to one with .to(...).")
+            came = ", ".join(f"modality {name!r} {value}" for name, value in found.items())
+            raise InputError(f"the tensors have different {what} ({came}): expected one for all; bring them there with .to(...).")

@@ -49,8 +49,17 @@ class Text(Modality):
         _, values = _open(samples)
         if values.dtype.kind in "iu":
             return self._checked_ids(name, values)
-        if values.ndim != 1 or not all(isinstance(text, str) for text in values):
-            raise InputError(f"modality {name!r}: Text expects a list of strings or an array of token ids (samples, length), came {_kind(samples)}.")
+        if values.ndim != 1 or values.dtype != object:
+            raise InputError(
+                f"modality {name!r}: Text expects a list of strings or an array of token ids (samples, length), came {values.dtype} of shape {values.shape}; "
+                f"name another kind in modalities={{{name!r}: ...}}."
+            )
+        odd = [row for row, text in enumerate(values) if not isinstance(text, str)]
+        if odd:
+            raise InputError(
+                f"modality {name!r}: expected a string for every sample, came a {type(values[odd[0]]).__name__} for {len(odd)} of {len(values)} (first: sample {odd[0]}): "
+                "leave these samples out, or write a word such as 'none'."
+            )
         pieces = np.empty(len(values), dtype=object)
         pieces[:] = [self._pieces(text) for text in values]
         empty = [row for row, sample in enumerate(pieces) if len(sample) < 2]
@@ -64,10 +73,13 @@ class Text(Modality):
         match self.container.kind:
             case "list":
                 return texts
+            case "tuple":
+                return tuple(texts)
             case "Series":
-                return pd.Series(texts, name=self.container.columns)
+                return pd.Series(texts, name=self.container.columns, dtype=self.container.dtype)
             case _:
-                return np.array(texts, dtype=object)
+                # Fixed-width strings become as wide as the longest, or a mask token would be cut off.
+                return np.array(texts, dtype=str if self.container.dtype.kind == "U" else self.container.dtype)
 
     def distances(self, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
         """Cosine distance of TF-IDF vectors, in units of its mean between two background rows."""
@@ -115,12 +127,12 @@ class Text(Modality):
             mask = token if token is not None else getattr(self.tokenizer, "mask_token", None) or "[MASK]"
             return self._with_every_part(samples, mask)
         identity = self.tokenizer.mask_token_id if token is None else self.tokenizer.convert_tokens_to_ids(token)
-        if identity is None or (token is not None and identity == self.tokenizer.unk_token_id != token):
+        if identity is None or (token not in (None, self.tokenizer.unk_token) and identity == self.tokenizer.unk_token_id):
             raise InputError(
                 f"the tokenizer {type(self.tokenizer).__name__} has no {'mask token' if token is None else repr(token)}: name a token of its vocabulary, baseline=MaskToken('...'), "
                 "such as its unknown token, or use 'background'."
             )
-        return np.where(np.isin(samples, self.tokenizer.all_special_ids), samples, identity).astype(samples.dtype)
+        return np.where(np.isin(samples, _special_ids(self.tokenizer)), samples, identity).astype(samples.dtype)
 
     def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
         if not isinstance(value, str):
@@ -157,20 +169,20 @@ class Text(Modality):
 
     def _checked_ids(self, name: str, ids: np.ndarray) -> np.ndarray:
         if ids.ndim != 2:
-            raise InputError(f"modality {name!r}: token ids are an array (samples, length), padded to one length; came shape {ids.shape}.")
+            raise InputError(f"modality {name!r}: expected token ids as an array (samples, length), came shape {ids.shape}; pad them to one length.")
         known = len(self.tokenizer)
         if ids.min() < 0 or ids.max() >= known:
-            raise InputError(f"modality {name!r}: token ids from {ids.min()} to {ids.max()}, and the tokenizer's vocabulary has 0 to {known - 1}; was it tokenized by another tokenizer?")
-        self._refuse_empty(name, np.flatnonzero(np.isin(ids, self.tokenizer.all_special_ids).all(axis=1)).tolist())
+            raise InputError(f"modality {name!r}: token ids from {ids.min()} to {ids.max()}, and the tokenizer's vocabulary has 0 to {known - 1}; give the tokenizer that these ids come from.")
+        self._refuse_empty(name, np.flatnonzero(np.isin(ids, _special_ids(self.tokenizer)).all(axis=1)).tolist())
         return ids
 
     def _cut_ids(self, ids: np.ndarray) -> list[tuple[tuple[str, ...], np.ndarray]]:
         tokens = {int(identity): self.tokenizer.convert_ids_to_tokens(int(identity)) for identity in np.unique(ids)}
-        special = set(self.tokenizer.all_special_ids)
-        starts = _starts_word(self.tokenizer) if self.unit == "word" else None
+        special = set(_special_ids(self.tokenizer))
+        starts = _starts_word(self.tokenizer)
         return [self._cut_tokens([None if int(i) in special else tokens[int(i)] for i in row], starts) for row in ids]
 
-    def _cut_tokens(self, tokens: list[str | None], starts: Callable[[str], bool] | None) -> tuple[tuple[str, ...], np.ndarray]:
+    def _cut_tokens(self, tokens: list[str | None], starts: Callable[[str], bool]) -> tuple[tuple[str, ...], np.ndarray]:
         where = np.full(len(tokens), -1, dtype=np.int32)
         names: list[str] = []
         open_part = False
@@ -178,12 +190,11 @@ class Text(Modality):
             if token is None:
                 open_part = False
                 continue
-            begins = not open_part or self.unit == "token" or (starts is not None and starts(token))
-            if begins:
+            if not open_part or self.unit == "token" or (self.unit == "word" and starts(token)):
                 names.append("")
-            names[-1] += (" " if self.unit == "sentence" and names[-1] and not token.startswith("##") else "") + token.removeprefix("##").lstrip("Ġ▁")
+            names[-1] += (" " if names[-1] and starts(token) else "") + token.removeprefix("##").lstrip("Ġ▁")
             where[place] = len(names) - 1
-            open_part = not (self.unit == "sentence" and token.lstrip("Ġ▁") in {".", "!", "?"})
+            open_part = not (self.unit == "sentence" and _ends_sentence(tokens, place))
         return tuple(names), where
 
     def _merged(self, names: tuple[str, ...], where: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
@@ -201,23 +212,32 @@ class Text(Modality):
 
 
 def _open(samples: Any) -> tuple[Container, np.ndarray]:
-    if isinstance(samples, list | tuple) and all(isinstance(text, str) for text in samples):
+    # NumPy would turn a NaN among strings into the word 'nan'.
+    if isinstance(samples, list | tuple) and any(isinstance(text, str) for text in samples):
         values = np.empty(len(samples), dtype=object)
         values[:] = list(samples)
-        return Container(kind="list"), values
+        return Container(kind=type(samples).__name__), values
     container, values = open_container(samples)
     return container, values.astype(object) if values.dtype.kind in "UT" else values
 
 
-def _kind(samples: Any) -> str:
-    odd = next((value for value in samples if not isinstance(value, str)), None) if isinstance(samples, list | tuple) else None
-    return f"a {type(samples).__name__}" + (f" with a {type(odd).__name__} in it" if odd is not None else f" of {getattr(samples, 'dtype', 'unknown values')}")
+def _ends_sentence(tokens: Sequence[str | None], place: int) -> bool:
+    """Whether this token ends a sentence: a point between two numbers (2.5 cm) does not."""
+    before, here, after = ((tokens[i] or "").lstrip("Ġ▁") if 0 <= i < len(tokens) else "" for i in (place - 1, place, place + 1))
+    return here in {".", "!", "?"} and not (here == "." and before.isdigit() and after.isdigit())
+
+
+def _special_ids(tokenizer: Any) -> list[int]:
+    """The ids that stand for no word: padding, separators, the mask. An unknown word is a word, unless its token has another role as well."""
+    others = {token for role, token in tokenizer.special_tokens_map.items() if role != "unk_token"}
+    return [identity for identity in tokenizer.all_special_ids if identity != tokenizer.unk_token_id or tokenizer.unk_token in others]
 
 
 def _starts_word(tokenizer: Any) -> Callable[[str], bool]:
-    """Whether a token begins a word, by the mark that the tokenizer's vocabulary uses (WordPiece ##, byte-pair Ġ, SentencePiece ▁)."""
+    """Whether a token begins a word, by the mark that the tokenizer's vocabulary uses most (WordPiece ##, byte-pair Ġ, SentencePiece ▁): each is a text too."""
     vocabulary = tokenizer.get_vocab()
-    if any(token.startswith("##") for token in vocabulary):
-        return lambda token: not token.startswith("##")
-    marks = tuple(mark for mark in "Ġ▁" if any(token.startswith(mark) for token in vocabulary))
-    return (lambda token: token.startswith(marks)) if marks else (lambda token: True)
+    used = {mark: sum(token.startswith(mark) and token != mark for token in vocabulary) for mark in ("##", "Ġ", "▁")}
+    mark = max(used, key=lambda one: used[one])
+    if not used[mark]:
+        return lambda token: True
+    return (lambda token: not token.startswith("##")) if mark == "##" else (lambda token: token.startswith(mark))

@@ -43,7 +43,7 @@ def _selected(output: Any, select: Selector) -> Any:
     keyed = isinstance(output, Mapping)
     if select is not None:
         try:
-            return output[select] if keyed or isinstance(output, Sequence) else getattr(output, str(select))
+            return output[select] if keyed or (isinstance(output, Sequence) and isinstance(select, int)) else getattr(output, str(select))
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             known = listed(output) if keyed else f"{len(output)} entries" if isinstance(output, Sequence) else type(output).__name__
             raise InputError(f"select={select!r} is not in the model's output, which holds {known}.") from error
@@ -93,6 +93,7 @@ class Readout:
         return {"probability": np.concatenate([expit(-values), expit(values)], axis=1), "logit": np.concatenate([-values, values], axis=1) / 2}
 
     def _from_probability(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        _require_probabilities(values)
         if self.task == "multilabel":
             clipped = _clipped(values)
             return {"probability": values, "logit": np.log(clipped) - np.log1p(-clipped)}
@@ -117,8 +118,11 @@ def _clipped(probability: np.ndarray) -> np.ndarray:
 
 def _checked_custom(values: np.ndarray, rows: int) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
-    if values.ndim == 0 or len(values) != rows:
+    if values.ndim not in (1, 2) or len(values) != rows:
         raise InputError(f"output= gave shape {values.shape} for {rows} patients: the function must return one row each, (n,) or (n, outputs).")
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).reshape(rows, -1).any(axis=1).sum())
+        raise InputError(f"output= gave NaN or infinite values for {bad} of {rows} rows: expected finite numbers; clip the model's output before a logarithm or a division.")
     return values.reshape(rows, -1)
 
 
@@ -171,12 +175,7 @@ def _decide_task(raw: np.ndarray, link: str | None, task: str | None) -> tuple[T
             raise InputError(f"link='sigmoid' with {width} outputs is multilabel: say task='multilabel', or link='softmax' for exclusive classes.")
         decided: Task = "classification" if width == 1 else "multilabel"
         return decided, () if task else (f"task: {decided} (link='sigmoid', {width} outputs)",)
-    low, high = float(raw.min()), float(raw.max())
-    if low < -1e-6 or high > 1 + 1e-6:
-        raise InputError(
-            f"the model's outputs lie between {low:.3g} and {high:.3g}, so they are no probabilities, and nothing says how they become some: "
-            "give link='softmax' (exclusive classes) or link='sigmoid' (one class, or several labels) if they are logits, or task='regression' if they are values."
-        )
+    _require_probabilities(raw)
     exclusive = width > 1 and bool(np.allclose(raw.sum(axis=1), 1, atol=1e-3))
     if task == "classification" and width > 1 and not exclusive:
         raise InputError("task='classification', and the outputs of a row do not sum to 1: say task='multilabel', or give link='softmax' if they are logits.")
@@ -185,12 +184,22 @@ def _decide_task(raw: np.ndarray, link: str | None, task: str | None) -> tuple[T
     return decided, () if task else (f"task: {decided} ({why})",)
 
 
+def _require_probabilities(values: np.ndarray) -> None:
+    """Refuse outputs outside [0, 1] where no link says how they become probabilities: at once, or under the first mask that shows it."""
+    low, high = float(values.min()), float(values.max())
+    if low < -1e-6 or high > 1 + 1e-6:
+        raise InputError(
+            f"the model's outputs lie between {low:.3g} and {high:.3g}, expected probabilities in [0, 1], and nothing says how they become some: "
+            "give link='softmax' (exclusive classes) or link='sigmoid' (one class, or several labels) if they are logits, or task='regression' if they are values."
+        )
+
+
 def _names(classes: Sequence[str] | None, width: int, binary: bool = False) -> tuple[str, ...]:
     if classes is None:
         return ("output",) if width == 1 else tuple(map(str, range(width)))
     if len(classes) != width or len(set(classes)) != width:
         hint = "; one probability counts as the two classes (1 - p, p)" if binary and width == 2 else ""
-        raise InputError(f"classes={list(classes)!r}: expected {width} different names, one for each output{hint}.")
+        raise InputError(f"classes={list(classes)!r}: expected {width} different names{hint}; give one for each output.")
     return tuple(map(str, classes))
 
 
@@ -205,9 +214,12 @@ def targets(target: Any, probability: np.ndarray, readout: Readout) -> tuple[np.
             return probability.argmax(axis=1), True
         return (np.zeros(rows, dtype=int), False) if width == 1 else (None, False)
     names = list(readout.outputs)
-    wanted = [target] if isinstance(target, str | int | np.integer) else list(target)
-    if len(wanted) not in (1, rows) or (len(wanted) == 1 and rows != 1 and not isinstance(target, str | int | np.integer)):
-        raise InputError(f"target: expected one output for all, or one for each of the {rows} patients, came {len(wanted)}.")
+    single = isinstance(target, str | int | np.integer)
+    if not single and not np.iterable(target):
+        raise InputError(f"target={target!r}: expected 'predicted', an output's name or number, or one a patient; the model has {listed(names[:12])}.")
+    wanted = [target] if single else list(target)
+    if not single and len(wanted) != rows:
+        raise InputError(f"target: expected one output for all, or one for each of the {rows} patients, came {len(wanted)}; give target='predicted', a name, a number, or {rows} of them.")
     positions = [_position(value, names) for value in wanted]
     return np.broadcast_to(np.array(positions), rows).copy(), False
 
@@ -215,10 +227,8 @@ def targets(target: Any, probability: np.ndarray, readout: Readout) -> tuple[np.
 def _position(target: Any, names: list[str]) -> int:
     if isinstance(target, str | np.str_):
         if str(target) not in names:
-            raise InputError(f"target={str(target)!r} is no output of the model, which has {listed(names[:12])}{nearest(str(target), names)}.")
+            raise InputError(f"target={str(target)!r} is no output of the model, which has {listed(names[:12])}{nearest(str(target), names)}; give one of them, or their names in classes=.")
         return names.index(str(target))
     if isinstance(target, bool | float) or not 0 <= int(target) < len(names):
-        raise InputError(f"target={target!r} is out of range: the model has {len(names)} outputs, {listed(names[:12])} (0 to {len(names) - 1}).")
+        raise InputError(f"target={target!r} is out of range: the model has {len(names)} outputs, {listed(names[:12])}; give 0 to {len(names) - 1}, or a name.")
     return int(target)
-
-

@@ -62,11 +62,23 @@ class TorchModel(Model):
     def _tensor(self, name: str, values: Any) -> Any:
         if isinstance(values, torch.Tensor):
             if values.device != self.device or (values.is_floating_point() and values.dtype != self.dtype):
-                raise InputError(f"modality {name!r}: a tensor of {values.dtype} on {values.device}, and the model is {self.dtype} on {self.device}; bring it there with .to(...), or give a NumPy array.")
+                raise InputError(
+                    f"modality {name!r}: came a tensor of {values.dtype} on {values.device}, expected {self.dtype} on {self.device} as the model is; "
+                    "bring it there with .to(...), or give a NumPy array."
+                )
             return values
         if isinstance(values, pd.DataFrame | pd.Series):
-            values = values.to_numpy()
+            values = _numbers(values)
         if not isinstance(values, np.ndarray) or values.dtype == object:
             return values
         tensor = torch.from_numpy(np.ascontiguousarray(values))
         return tensor.to(device=self.device, dtype=self.dtype if tensor.is_floating_point() else None)
+
+
+def _numbers(table: pd.DataFrame | pd.Series) -> Any:
+    """A table of numbers and truth values as an array; one with text or categories stays as it is, for the module to read."""
+    values = table.to_numpy()
+    types = table.dtypes if isinstance(table, pd.DataFrame) else [table.dtype]
+    if values.dtype != object:
+        return values
+    return table.to_numpy(dtype=float) if all(map(pd.api.types.is_numeric_dtype, types)) else table

@@ -1,0 +1,110 @@
+"""The demonstration: train small models on real patients, explain the held-out ones, and say what was learned."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from modalens import datasets
+from modalens.datasets import Study, training
+from modalens.errors import ModalensWarning
+from modalens.explanation import Explanation, compare
+from modalens.pipeline import explain
+from modalens.report.folder import write_folder
+
+PATIENTS = {"openi": 60, "tcga": 100}
+"""Most held-out patients explained, where all of them would take minutes: a sentence encoder, or 720 columns of four tables."""
+
+
+def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> dict[str, Explanation]:
+    """Train a fused and a late-fusion model and one for each modality alone, explain the first two, print the tables and write the folder.
+
+    Raises InputError for an unknown problem, and for a data package that is not installed.
+    """
+    started = time.perf_counter()
+    torch.set_num_threads(1)  # small models: a second thread costs more than it gives, and the numbers stay the same on every machine
+    study = datasets.load(problem)
+    console.print(f"[bold]{study.title}[/bold]\n{study.question}", highlight=False)
+    for note in study.notes:
+        console.print(f"  - {note}", style="dim", highlight=False)
+    models = train_all(study, seed=seed)
+    scores = score_table(study, models)
+    console.print(_rich(scores, f"Test {study.metric}, {len(study.test)} held-out samples"))
+    explanations = {name: explain_study(study, models[name], seed=seed) for name in ("fused", "late")}
+    console.print(explanations["fused"])
+    console.print(_beside(explanations), highlight=False)
+    preface = f"{study.question} A model that fuses {len(study.modalities)} modalities was trained on {len(study.train)} samples and is explained on {explained(study)} held-out ones."
+    written = write_folder(explanations, folder, title=study.title, preface=preface, scores=scores, notes=study.notes)
+    compare(explanations["late"], explanations["fused"]).to_frame().to_csv(folder / "fused-minus-late.csv", index=False)
+    console.print(f"\nDone in {time.perf_counter() - started:.0f} s. Open {folder / 'fused.html'}; {len(written) + 1} files are in {folder}.", highlight=False, soft_wrap=True)
+    return explanations
+
+
+def train_all(study: Study, *, seed: int) -> dict[str, nn.Module]:
+    """The fused model, the late-fusion one (additive on the log-odds), and one for each modality alone."""
+    models = {fusion: training.train(study, fusion=fusion, seed=seed) for fusion in ("fused", "late")}  # type: ignore[arg-type]
+    return models | {f"{name} alone": training.train(study, modalities=[name], seed=seed) for name in study.modalities}
+
+
+def score_table(study: Study, models: dict[str, nn.Module]) -> pd.DataFrame:
+    """The test score of each model, and of always naming the commonest class."""
+    chance = float(np.bincount(study.test.labels).max() / len(study.test)) if study.metric == "accuracy" else 0.5
+    rows = {"fused": "all modalities, fused", "late": "all modalities, late fusion (additive)"}
+    table = [(rows.get(name, name), training.score(model, study)) for name, model in models.items()]
+    return pd.DataFrame([*table, ("chance", chance)], columns=["model", study.metric])
+
+
+def explain_study(study: Study, model: nn.Module, *, seed: int = 0, **settings: Any) -> Explanation:
+    """Explain held-out patients of a study, training patients standing in for what is absent."""
+    cohort = study.test.take(np.sort(np.random.default_rng(seed).permutation(len(study.test))[: explained(study)]))
+    arguments: dict[str, Any] = {
+        "modalities": study.modalities,
+        "background": study.train.inputs,
+        "link": "softmax",
+        "classes": study.classes,
+        "labels": cohort.labels,
+        "groups": cohort.groups,
+        "seed": seed,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModalensWarning)  # they stand in the summary
+        return explain(model, cohort.inputs, **(arguments | settings))
+
+
+def explained(study: Study) -> int:
+    """How many held-out patients are explained."""
+    return min(len(study.test), PATIENTS.get(study.name, 200))
+
+
+def _rich(table: pd.DataFrame, title: str) -> Table:
+    shown = Table(title=title, title_justify="left")
+    for column in table.columns:
+        shown.add_column(str(column), justify="left" if table[column].dtype.kind not in "fi" else "right")
+    for row in table.itertuples(index=False):
+        shown.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+    return shown
+
+
+def _beside(explanations: dict[str, Explanation]) -> Table:
+    """InterSHAP of the fused and the late model, in each space, beside what an additive model would show."""
+    shown = Table(title="Interaction: fused beside late fusion", title_justify="left")
+    for column in ("model", "space", "InterSHAP", "interval", "additive null", "excess", "interval"):
+        shown.add_column(column)
+    for name, explanation in explanations.items():
+        found, bounds = explanation.intershap, explanation.intershap.interval
+        for space in found.by_space.space.values:
+            score, null, excess = (float(found.arrays[one].sel(space=space)) for one in ("by_space", "null", "excess"))
+            between = ["{:.3f} to {:.3f}".format(*bounds[one].sel(space=space).transpose("bound", ...).values) for one in ("by_space", "excess")]
+            shown.add_row(name, str(space), f"{score:.3f}" if score > 5e-4 or score == 0 else f"{score:.1e}", between[0], f"{null:.3f}", f"{excess:.3f}", between[1])
+    return shown
+
+

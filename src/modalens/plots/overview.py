@@ -1,0 +1,70 @@
+"""The overview: the figures that an explanation has numbers for, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from modalens.errors import InputError, listed
+from modalens.explanation import Explanation
+from modalens.plots.contributions import contributions, part_contributions
+from modalens.plots.interaction import interaction_matrix, interaction_scores, orders
+from modalens.plots.reading import contribution_views, one_output, result_of, results_of
+from modalens.plots.reliance import reliance
+from modalens.plots.style import LOOK
+
+WIDTH = 10.5
+"""Inches: readable when printed across a page."""
+
+
+def overview(explanation: Explanation, *, output: str | None = None, width: float = WIDTH) -> Figure:
+    """All figures of the explanation as one: contributions, parts of its tables, interactions, reliance. `output` names one where each is scored by itself.
+
+    Raises InputError where the explanation has no measure that there is a figure for.
+    """
+    panels = figures(explanation, output=output)
+    if not panels:
+        raise InputError(f"there is no figure for {listed(explanation.results)}: to_frame() has the numbers.")
+    columns = 2 if len(panels) > 1 else 1
+    rows = [panels[place : place + columns] for place in range(0, len(panels), columns)]
+    heights = [max(height for _, height in row) for row in rows]
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(width if columns == 2 else 0.6 * width, sum(heights) + 0.2), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1, hspace=0.04, wspace=0.05)  # type: ignore[union-attr, call-arg]
+        grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+        for row, drawers in enumerate(rows):
+            for column, (draw, _) in enumerate(drawers):
+                draw(figure.add_subplot(grid[row, column]))
+    return figure
+
+
+def figures(explanation: Explanation, *, output: str | None = None) -> list[tuple[Callable[[Axes], Axes], float]]:
+    """What there is to draw, and the height that each needs in inches."""
+    modalities = len(explanation.modalities)
+    panels: list[tuple[Callable[[Axes], Axes], float]] = []
+    if views := contribution_views(explanation):
+        panels.append((lambda ax: contributions(explanation, ax=ax), 1.2 + 0.2 * modalities * (len(views) + 1)))
+    intershap = result_of(explanation, "intershap")
+    chosen = output if intershap is None else one_output(intershap.score, output, intershap.score)[1]
+    if intershap is not None:
+        panels.append((lambda ax: interaction_matrix(explanation, output=chosen, ax=ax), 1.6 + 0.55 * modalities))
+        panels.append((lambda ax: interaction_scores(explanation, output=chosen, ax=ax), 2.2))
+    if intershap is not None or results_of(explanation, "interactions"):
+        panels.append((lambda ax: orders(explanation, output=chosen, ax=ax), 2.2))
+    if results_of(explanation, "reliance"):
+        panels.append((lambda ax: reliance(explanation, ax=ax), 1.5 + 0.42 * modalities))
+    panels += [(lambda ax, name=name: part_contributions(explanation, name, top=10, ax=ax), 3.0) for name in tables_of(explanation)]  # type: ignore[misc]
+    return panels
+
+
+def tables_of(explanation: Explanation, most: int = 3) -> list[str]:
+    """The modalities whose parts have names of their own, such as the columns of a table, and more than one of them; those that carry most."""
+    occlusion = result_of(explanation, "occlusion")
+    if occlusion is None:
+        return []
+    kinds = explanation.provenance["modalities"]
+    named = [name for name, shares in occlusion.part_contribution.items() if shares.size > 1 and shares.sum() > 0 and kinds[name].startswith("Tabular")]
+    return sorted(named, key=lambda name: -float(occlusion.contribution.sel(modality=name)))[:most]

@@ -1,0 +1,196 @@
+"""The honest maps of one sample: how much each part changes the output, and, for a named output, in which direction.
+
+Two pictures and no third: amounts (the sum over outputs of |p0 - p_l|, which is what the measure counts) from white to dark, and signed changes p0 - p_l of one output around white.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
+
+from modalens.errors import InputError, listed, nearest
+from modalens.explanation import Explanation
+from modalens.plots.reading import patches, require, space_of, space_words, words_of
+from modalens.plots.style import PART_AMOUNTS, SIGNED, aside, axes_of, drawn, ink_on, light_grid, name_rows, plain, titled
+
+OPAQUE = 0.8
+"""How much the strongest colour covers the image beneath; a patch that changes nothing leaves it as it is."""
+
+LINE = 52
+"""Characters in a line of coloured words."""
+
+
+@drawn
+def parts(explanation: Explanation, modality: str, sample: int = 0, *, output: str | None = None, top: int = 15, ax: Axes | None = None) -> Axes:
+    """How much each part of one sample changes the output: patches over the image, coloured words, or bars.
+
+    Without `output`, amounts summed over all outputs; with it, signed: red parts raise this output, blue ones lower it. Bars are cut after the `top` largest. The image lies
+    beneath where the explanation still has its inputs.
+
+    Raises InputError where Occlusion, the modality, the sample or the output is missing.
+    """
+    changes = _changes(explanation, modality, sample, output)
+    values = np.asarray(changes.values, dtype=float)
+    norm, colours = scale(values, signed=output is not None)
+    unit = space_words(space_of(explanation))
+    label = f"change of the {unit}, summed over outputs" if output is None else f"change of the {unit} of {output}\n(red: this part raises it, blue: it lowers it)"
+    where = patches(changes.part.values) if "part" in changes.coords else None
+    if where is not None:
+        ax = axes_of(ax, width=4.4, height=3.8)
+        picture = _picture(explanation.inputs.get(modality), sample, where)
+        colours = colours if picture is None else see_through(colours, signed=output is not None)
+        _patch_map(ax, values, where, picture, norm, colours)
+        _colour_bar(ax, norm, colours, label)
+    elif "part" not in changes.coords:
+        words = words_of(explanation, modality, sample, len(values))
+        ax = axes_of(ax, width=6.4, height=1.2 + 0.29 * (1 + _lines(words)[-1][1]))
+        _coloured_words(ax, values, words, norm, colours)
+        _colour_bar(ax, norm, colours, label, horizontal=True)
+    else:
+        order = np.argsort(-abs(values), kind="stable")
+        in_order = _ordered(changes.part.values)
+        kept = np.sort(order[:top]) if in_order else order[: max(1, min(top, int((values != 0).sum())))]
+        rest = np.setdiff1d(order, kept)
+        ax = axes_of(ax, width=5.2, height=1.15 + 0.24 * len(kept))
+        if rest.size and values.any():
+            label += f"\n{rest.size} others: {f'at most {abs(values[rest]).max():.2g} each' if values[rest].any() else 'no change'}"
+        _bars(ax, values[kept], [str(name) for name in changes.part.values[kept]], colours(norm(values[kept])), label)
+        if not values.any():
+            aside(ax, "no part changes the output")
+    titled(ax, f"{modality}, sample {sample}")
+    return ax
+
+
+def scale(values: np.ndarray, *, signed: bool) -> tuple[Normalize, Colormap]:
+    """From 0 to the largest amount, or the same distance to both sides of 0."""
+    largest = max(float(np.nanmax(abs(values), initial=0)), float(np.finfo(float).tiny))
+    return (Normalize(-largest, largest), mpl.colormaps[SIGNED]) if signed else (Normalize(0, largest), mpl.colormaps[PART_AMOUNTS])
+
+
+def see_through(colours: Colormap, *, signed: bool) -> Colormap:
+    """The colour map for a layer over an image: the less a patch changes, the less it covers."""
+    place = np.linspace(0, 1, 256)
+    table = colours(place)
+    table[:, 3] = OPAQUE * np.sqrt(abs(2 * place - 1) if signed else place)
+    return ListedColormap(table)
+
+
+def _changes(explanation: Explanation, modality: str, sample: int, output: str | None) -> Any:
+    """One sample's changes by part: summed amounts, or signed for one output; without the parts that it does not have."""
+    result = require(explanation, "occlusion")
+    if modality not in result.parts:
+        raise InputError(f"{modality!r} is no modality of the explanation{nearest(modality, result.parts)}: give one of {listed(result.parts)}.")
+    changes = result.parts[modality]
+    if not 0 <= sample < changes.sizes["sample"]:
+        raise InputError(f"sample={sample} is not there: the explanation has {changes.sizes['sample']}, numbered from 0.")
+    names = [str(name) for name in changes.output.values]
+    if output is not None and output not in names:
+        raise InputError(f"output={output!r} is no output of the explanation, which has {listed(names[:12])}{nearest(output, names)}.")
+    count = int(result.part_count.sel(modality=modality).isel(sample=sample))
+    own = changes.isel(sample=sample, part=slice(count))
+    ragged = "part" not in changes.coords or changes.part.dtype.kind in "iuf"
+    own = own.drop_vars("part", errors="ignore") if ragged else own
+    return abs(own).sum("output") if output is None else own.sel(output=output)
+
+
+def _ordered(names: Any) -> bool:
+    """Whether parts have an order that a reader expects: runs in time or along a vector."""
+    return all(str(name).startswith(("steps ", "entries ")) for name in names)
+
+
+# Images ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _picture(samples: Any, sample: int, where: list[tuple[int, int, int, int]]) -> np.ndarray | None:
+    """The image in grey, 0 to 1, of the size that the patches cover; None where there is none."""
+    if samples is None:
+        return None
+    image = samples[sample]
+    values = np.asarray(image.detach().cpu().float() if hasattr(image, "detach") else image, dtype=float)
+    height, width = 1 + max(place[1] for place in where), 1 + max(place[3] for place in where)
+    if values.ndim == 3:
+        channel = next((axis for axis in (0, 2) if np.delete(values.shape, axis).tolist() == [height, width]), None)
+        values = values if channel is None else values.mean(axis=channel)
+    if values.shape != (height, width):
+        return None
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.full_like(values, 0.5)
+
+
+def _patch_map(ax: Axes, values: np.ndarray, where: list[tuple[int, int, int, int]], picture: np.ndarray | None, norm: Normalize, colours: Colormap) -> None:
+    height, width = 1 + max(place[1] for place in where), 1 + max(place[3] for place in where)
+    grid = np.full((height, width), np.nan)
+    for value, (top, bottom, left, right) in zip(values, where, strict=True):
+        grid[top : bottom + 1, left : right + 1] = value
+    if picture is not None:
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+    ax.imshow(grid, cmap=colours, norm=norm)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(True)
+
+
+# Words ------------------------------------------------------------------------------------------------------------------------------
+
+
+def _lines(words: list[str]) -> list[tuple[float, int]]:
+    """Where each word begins: its column, in characters, and its line."""
+    places: list[tuple[float, int]] = []
+    column, line = 0.0, 0
+    for word in words:
+        if column and column + len(word) > LINE:
+            column, line = 0.0, line + 1
+        places.append((column, line))
+        column += len(word) + 1.3
+    return places
+
+
+def _coloured_words(ax: Axes, values: np.ndarray, words: list[str], norm: Normalize, colours: Colormap) -> None:
+    """Words as outlines in data units, so that they keep their boxes at every size: one unit is the width of a character."""
+    font = FontProperties(family="DejaVu Sans Mono")
+    letter = TextPath((0, 0), "m" * 100, size=1, prop=font).get_extents().width / 100
+    places = _lines(words)
+    for word, value, (column, line) in zip(words, values, places, strict=True):
+        colour = colours(norm(value))
+        box = Rectangle((column, 2.4 * line - 1.5), len(word) + 0.8, 2.1, facecolor=colour, edgecolor="#BBBBBB", linewidth=0.4, label=plain(word))
+        shape = TextPath((0, 0), plain(word), size=1 / letter, prop=font).transformed(Affine2D().scale(1, -1).translate(column + 0.4, 2.4 * line))
+        ax.add_patch(box)
+        ax.add_patch(PathPatch(shape, facecolor=ink_on(colour), linewidth=0))
+    ax.set_xlim(-0.1, max(LINE, *(column + len(word) for word, (column, _) in zip(words, places, strict=True))) + 1)
+    ax.set_ylim(2.4 * places[-1][1] + 0.8, -1.7)
+    ax.set_aspect("equal", adjustable="box", anchor="NW")
+    ax.set_axis_off()
+
+
+# Bars, and the scale beside all -------------------------------------------------------------------------------------------------------
+
+
+def _bars(ax: Axes, values: np.ndarray, names: list[str], colours: Any, label: str) -> None:
+    ax.barh(np.arange(len(values)), values, height=min(0.74, 0.14 * len(values)), color=colours, edgecolor="#555555", linewidth=0.5)
+    name_rows(ax, names, width=34)
+    if (values < 0).any():
+        ax.axvline(0, color="#333333", linewidth=0.7)
+    else:
+        ax.set_xlim(left=0)
+    ax.set_xlabel(plain(label))
+    light_grid(ax)
+
+
+def _colour_bar(ax: Axes, norm: Normalize, colours: Colormap, label: str, *, horizontal: bool = False) -> None:
+    figure = ax.get_figure()
+    assert figure is not None
+    where: dict[str, Any] = {"orientation": "horizontal", "location": "bottom", "shrink": 0.5, "aspect": 40, "pad": 0.02} if horizontal else {"shrink": 0.9, "aspect": 25, "pad": 0.03}
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, **where)
+    bar.set_label(plain(label), fontsize=7.5)
+    bar.ax.tick_params(labelsize=7, length=2)
+    bar.outline.set_linewidth(0.5)
+    bar.ax.set_facecolor("#B5B5B5" if isinstance(colours, ListedColormap) else "white")  # what lies beneath an image's layer is grey

@@ -1,0 +1,43 @@
+"""The output folder of a run: the saved explanation, its numbers as a table, the figures, and a page to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from modalens.errors import InputError
+from modalens.explanation import Explanation
+from modalens.report.page import write_page
+
+
+def write_folder(
+    explanations: Mapping[str, Explanation],
+    folder: str | Path,
+    *,
+    title: str | None = None,
+    preface: str | None = None,
+    scores: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
+) -> list[Path]:
+    """Write `<name>.nc`, `<name>.csv`, `<name>.svg`, `<name>.png` and `<name>.html` for each explanation, by its name, and say which files there are.
+
+    Raises InputError where the folder can't be made or written to.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        written = []
+        for name, explanation in explanations.items():
+            written.append(explanation.save(target / f"{name}.nc", inputs=True))
+            table = target / f"{name}.csv"
+            explanation.to_frame().to_csv(table, index=False)
+            figure = explanation.plot()
+            for ending in ("svg", "png"):
+                figure.savefig(target / f"{name}.{ending}", dpi=150, bbox_inches="tight")
+            page = write_page(explanation, target / f"{name}.html", title=title, preface=preface, scores=scores, notes=notes)
+            written += [table, target / f"{name}.svg", target / f"{name}.png", page]
+        return written
+    except OSError as error:
+        raise InputError(f"the results can't be written to {target}: {error}.") from error

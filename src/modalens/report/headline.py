@@ -1,0 +1,249 @@
+"""What an explanation says, in a few sentences: which modality carries most, whether modalities are combined, what is ignored, and what makes the answer doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from modalens.explanation import Explanation
+from modalens.measures import Result
+from modalens.plots.reading import bounds_of, contribution_views, pairs, result_of, results_of, space_of
+from modalens.report.wording import baseline_label, capital, in_words, metric_words, points, quote, rounded_percent, score, with_bounds
+
+COLLAPSE = 0.05
+"""A modality counts as ignored where the upper bound of its contribution lies below this share, a convention (Reliance has its own setting)."""
+
+MARGIN = 0.01
+"""Interaction counts as shown where even the lower bound of what is beyond an additive model lies above this share, a convention."""
+
+DISAGREEMENT = 0.1
+"""Two baselines disagree where a share under them differs by more than this."""
+
+CHANCE = {"auc": 0.5, "r2": 0.0}
+"""What a model that knows nothing scores."""
+
+
+def headline(explanation: Explanation) -> list[str]:
+    """The answer in sentences, the most important first."""
+    sentences = [*_carries(explanation), *_combines(explanation), *_ignores(explanation), *_depends_on_baseline(explanation), *_knows_nothing(explanation)]
+    return sentences or ["None of the measures asked for says which modality carries most or whether they are combined; the numbers are below."]
+
+
+# Which modality carries most ------------------------------------------------------------------------------------------------------
+
+
+def _carries(explanation: Explanation) -> Iterator[str]:
+    asked = contribution_views(explanation)
+    views = [(words, result, name) for words, result, name in asked if not bool(_shares(result, name).isnull().any())]
+    if not asked:
+        return
+    if not views:
+        yield "The output stays the same whatever is hidden, so no modality has a share of it."
+        return
+    if len(explanation.modalities) < 2:
+        yield f"There is one modality, {quote(explanation.modalities[0])}, and so nothing to share; its parts are below."
+        return
+    words, result, name = views[0]
+    yield _first_answer(words, result, name) + _other_answers(result, name, views[1:])
+
+
+def _first_answer(words: str, result: Result, name: str) -> str:
+    """The first place, or the first two where it is not certain which is first."""
+    shares, bounds = _sorted_shares(result, name)
+    quoted = [with_bounds(shares.isel(modality=place), None if bounds is None else bounds.isel(modality=place), rounded_percent) for place in range(2)]
+    first, second = (quote(shares.modality.item(place)) for place in range(2))
+    if bounds is None:
+        return f"{first} has the largest share of the change in the output, {quoted[0]}, {_asked(words)}; without intervals, whether that is chance can't be said"
+    said = quoted[0].replace("(", f"({100 * (result.confidence or 0):g} % interval ", 1)
+    if _clear(result, name):
+        return f"{first} carries most: {said} of the change in the output {_asked(words)}"
+    return f"Which modality carries most is not clear: {first} has {said} of the change in the output and {second} {quoted[1]} {_asked(words)}"
+
+
+def _other_answers(result: Result, name: str, others: list[tuple[str, Result, str]]) -> str:
+    """Whether the other ways of asking agree on the first place."""
+    first = _shares(result, name).idxmax("modality").item()
+    agree, differ = [], []
+    for words, other, array in others:
+        shares = _shares(other, array)
+        place = shares.idxmax("modality").item()
+        share = rounded_percent(float(shares.max()))
+        if place == first:
+            agree.append(f"{share} {_asked(words)}")
+        else:
+            differ.append(f"{quote(place)} comes first {_asked(words)} ({share})")
+    sentence = f"; {in_words(agree)}." if agree else "."
+    return sentence + (f" But {in_words(differ)}: the answer depends on how one asks." if differ else "")
+
+
+def _asked(words: str) -> str:
+    return f"when {words}" if words.startswith("hidden") else f"by the {words}"
+
+
+def _shares(result: Result, name: str) -> xr.DataArray:
+    return result.arrays[name]  # type: ignore[return-value]
+
+
+def _sorted_shares(result: Result, name: str) -> tuple[xr.DataArray, xr.DataArray | None]:
+    shares = _shares(result, name)
+    order = np.argsort(-shares.values, kind="stable")
+    bounds = bounds_of(result, name)
+    return shares.isel(modality=order), None if bounds is None else bounds.isel(modality=order)
+
+
+def _clear(result: Result, name: str) -> bool:
+    """Whether the first place is certain: the interval of its lead over the second leaves out 0."""
+    shares, bounds = _sorted_shares(result, name)
+    if bounds is None or result.confidence is None:
+        return False
+    lead = result.draws[name].sel(modality=shares.modality.item(0)) - result.draws[name].sel(modality=shares.modality.item(1))
+    return bool(lead.quantile((1 - result.confidence) / 2, skipna=True) > 0)
+
+
+# Whether they are combined ----------------------------------------------------------------------------------------------------------
+
+
+def _combines(explanation: Explanation) -> Iterator[str]:
+    result = result_of(explanation, "intershap")
+    if result is None:
+        return
+    if "output" not in result.score.dims:
+        yield _combination(explanation, result, None)
+        return
+    verdicts = {str(output): _verdict(explanation, result, str(output)) for output in result.score.output.values}
+    shown, not_shown = ([output for output, verdict in verdicts.items() if (verdict == "beyond") == wanted] for wanted in (True, False))
+    if shown:
+        quoted = in_words([f"{quote(output)} ({rounded_percent(float(result.score.sel(output=output)))} interaction)" for output in shown])
+        yield f"Modalities are combined, beyond what an additive model would show, for {quoted}{f'; not shown for {_quoted(not_shown)}' if not_shown else ''}."
+    else:
+        yield "For no output is it shown that modalities are combined beyond what an additive model would show."
+
+
+def _combination(explanation: Explanation, result: Result, output: str | None) -> str:
+    verdict = _verdict(explanation, result, output)
+    if verdict == "undefined":
+        return f"Whether modalities are combined can't be said: {result.reasons.get('score', 'the score is not defined')}."
+    found = with_bounds(result.score, bounds_of(result, "score"), rounded_percent)
+    null = result.null.sel(space=space_of(explanation))
+    additive = "an additive model would show none" if bool(null.isnull()) or float(null) < 1e-6 else f"an additive model would show {rounded_percent(float(null))} on the same patients"
+    evidence = f"{found} of its behaviour is interaction (InterSHAP); {additive}"
+    excess, bounds = _beyond(explanation, result, output)
+    if bounds is not None and not bool(null.isnull()) and float(null) >= 1e-6:
+        evidence += f", which leaves {with_bounds(excess, bounds, points)} percentage points beyond it"
+    match verdict:
+        case "beyond":
+            return f"The model combines its modalities: {evidence}."
+        case "additive":
+            return f"The model adds its modalities up rather than combining them: {evidence}."
+        case "no interval":
+            return f"{capital(evidence)}; without intervals nothing more can be said."
+    return f"That the model combines its modalities is not shown: {evidence}{_no_pair(explanation, result, output)}."
+
+
+def _beyond(explanation: Explanation, result: Result, output: str | None) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """The score beyond that of an additive model, which is 0 where the output itself is scored (no link), and its bounds."""
+    space = space_of(explanation)
+    name = "score" if bool(result.null.sel(space=space).isnull().all()) else "excess"
+    found, bounds = result.arrays[name], bounds_of(result, name)
+    if name == "excess":
+        found, bounds = found.sel(space=space), None if bounds is None else bounds.sel(space=space)  # type: ignore[union-attr]
+    if output is not None:
+        found, bounds = found.sel(output=output), None if bounds is None else bounds.sel(output=output)  # type: ignore[union-attr]
+    return found, bounds  # type: ignore[return-value]
+
+
+def _verdict(explanation: Explanation, result: Result, output: str | None) -> str:
+    excess, bounds = _beyond(explanation, result, output)
+    if bool(excess.isnull()):
+        return "undefined"
+    if bounds is None:
+        return "no interval"
+    lower, upper = (float(bounds.sel(bound=bound)) for bound in ("lower", "upper"))
+    if upper < MARGIN:
+        return "additive"
+    return "beyond" if lower > MARGIN and _has_clear_pair(explanation, result, output) else "not shown"
+
+
+def _has_clear_pair(explanation: Explanation, result: Result, output: str | None) -> bool:
+    """Whether some pair's signed mean leaves out 0. Asked only where the score is made of means: |mean| is above 0 by chance alone, mean |.| of a model without noise is not."""
+    if result.settings.get("reading") != "paper":
+        return True
+    bounds = bounds_of(result, "signed")
+    if bounds is None:
+        return False
+    bounds = bounds if output is None else bounds.sel(output=output)
+    clear = (bounds.sel(bound="lower") > 0) | (bounds.sel(bound="upper") < 0)
+    return any(bool(clear.sel(modality=first, modality_2=second)) for first, second in pairs(explanation))
+
+
+def _no_pair(explanation: Explanation, result: Result, output: str | None) -> str:
+    return "" if _has_clear_pair(explanation, result, output) else ", and for no pair of modalities does the interval of the signed interaction leave out 0"
+
+
+# What is ignored, and what makes it doubtful -------------------------------------------------------------------------------------------
+
+
+def _ignores(explanation: Explanation) -> Iterator[str]:
+    """Modalities that count as ignored: by Reliance's verdict, else by the same rule from Occlusion."""
+    reliance, occlusion = result_of(explanation, "reliance"), result_of(explanation, "occlusion")
+    if len(explanation.modalities) < 2 or (reliance is None and occlusion is None):
+        return
+    share = float(reliance.settings.get("collapse", COLLAPSE)) if reliance is not None else COLLAPSE
+    if reliance is not None:
+        verdicts = {str(name): str(reliance.verdict.sel(modality=name).item()) for name in reliance.verdict.modality.values}
+        ignored = [name for name, verdict in verdicts.items() if verdict == "ignored"]
+        withheld = [name for name, verdict in verdicts.items() if verdict.startswith("withheld")]
+    else:
+        assert occlusion is not None
+        ignored, withheld = [name for name in explanation.modalities if _below(occlusion, name, share)], []
+    if ignored:
+        be, their = ("is", "its") if len(ignored) == 1 else ("are", "their")
+        yield f"{_quoted(ignored)} {be} ignored: even the upper bound of {their} share lies below {100 * share:g} %, hidden part by part and as a whole."
+    if withheld:
+        assert reliance is not None
+        why = str(reliance.verdict.sel(modality=withheld[0]).item()).removeprefix("withheld: ")
+        yield f"Whether {_quoted(withheld)} {'is' if len(withheld) == 1 else 'are'} ignored is left open: {why}."
+
+
+def _below(occlusion: Result, name: str, share: float) -> bool:
+    bounds = [bounds_of(occlusion, array) for array in ("contribution", "anchor_by_baseline")]
+    return all(found is not None and bool((found.sel(bound="upper", modality=name) < share).all()) for found in bounds)
+
+
+def _depends_on_baseline(explanation: Explanation) -> Iterator[str]:
+    """Where the answer depends on what stands in for what is hidden."""
+    for name, array in _by_baseline(explanation):
+        spread = array.max("baseline") - array.min("baseline")
+        if not bool((spread > DISAGREEMENT).any()):
+            continue
+        worst = spread.fillna(0).argmax(...) if spread.dims else {}
+        at = array.isel(worst)
+        where = f" of {quote(at.modality.item())}" if "modality" in at.coords else f" for {quote(at.output.item())}" if "output" in at.coords else ""
+        each = in_words([f"{rounded_percent(float(at.sel(baseline=one)))} with {baseline_label(str(one))} in its place" for one in at.baseline.values])
+        yield f"The answer depends on what stands in for what is hidden: {name}{where} is {each}."
+
+
+def _by_baseline(explanation: Explanation) -> Iterator[tuple[str, xr.DataArray]]:
+    for kind, array, words in (("occlusion", "anchor_by_baseline", "the share"), ("shapley", "by_baseline", "the Shapley share"), ("intershap", "by_baseline", "interaction")):
+        for result in results_of(explanation, kind).values():  # type: ignore[arg-type]
+            yield words, result.arrays[array]  # type: ignore[misc]
+
+
+def _knows_nothing(explanation: Explanation) -> Iterator[str]:
+    """What a model looks at says little about patients where it can't tell them apart."""
+    reliance = result_of(explanation, "reliance")
+    if reliance is None:
+        return
+    metric = str(reliance.settings.get("metric", ""))
+    bounds = bounds_of(reliance, "everything")
+    if metric in CHANCE and bounds is not None and float(bounds.sel(bound="lower")) <= CHANCE[metric]:
+        yield (
+            f"The model itself is not shown to be better than chance on these patients ({metric_words(metric)} {with_bounds(reliance.everything, bounds, score)}): "
+            "what it looks at then says little about the disease."
+        )
+
+
+def _quoted(names: list[str]) -> str:
+    return in_words([quote(name) for name in names])

@@ -1,0 +1,236 @@
+"""One plain HTML file from an explanation: the answer in words, figures, tables, and everything needed to doubt it. It loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib as mpl
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from modalens import plots
+from modalens.errors import InputError
+from modalens.explanation import Explanation
+from modalens.plots.overview import tables_of
+from modalens.plots.reading import contribution_views, one_output, result_of, results_of
+from modalens.report.headline import headline
+from modalens.report.wording import in_words, quote
+from modalens.summary import Table, baselines_in_words, by_topic, notes, title_words
+
+FOLDER = Path(__file__).parent
+
+PIXELS_PER_INCH = 96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure as it stands in the page: the image itself, and what it shows, for those who can't see it."""
+
+    source: str
+    alt: str
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One question: what it means in plain words, and the figures and tables that answer it."""
+
+    title: str
+    words: tuple[str, ...]
+    figures: tuple[Picture, ...]
+    tables: tuple[Table, ...]
+
+
+def body(explanation: Explanation) -> str:
+    """The explanation as an HTML fragment, for notebooks."""
+    return _templates().get_template("fragment.html").render(style=_style(), **_contents(explanation))
+
+
+def write_page(
+    explanation: Explanation,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    preface: str | None = None,
+    scores: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
+    samples: Sequence[int] = (),
+) -> Path:
+    """Write the explanation as one HTML file that needs no other file and no network, and can be printed.
+
+    Parameters
+    ----------
+    title : of the page; the model's name unless given.
+    preface : what the reader should know first, in plain text; an empty line begins a paragraph.
+    scores : scores of models trained with and without modalities, which tell whether a modality is useful, not only used; a row each.
+    notes : further sentences for the caveats.
+    samples : positions of patients to show part by part. What is shown of them, such as the image or the words, is in the file: none unless asked for.
+
+    Raises InputError where the file can't be written, or a sample is not there.
+    """
+    contents = _contents(explanation)
+    if scores is not None:
+        contents["sections"].append(_scores_section(scores))
+    contents["sections"] += [_sample_section(explanation, sample) for sample in samples]
+    contents["caveats"] = [*notes, *contents["caveats"]]
+    heading = title or f"What {quote(explanation.provenance['model'])} looks at"
+    page = _templates().get_template("page.html").render(style=_style(), title=heading, preface=preface, **contents)
+    target = Path(path)
+    try:
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the page can't be written to {target}: {error}.") from error
+    return target
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    """The templates, in which everything is escaped unless it is the style sheet, which is ours."""
+    return jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _style() -> Markup:
+    return Markup((FOLDER / "page.css").read_text(encoding="utf-8"))
+
+
+# What stands in the page ------------------------------------------------------------------------------------------------------------
+
+
+def _contents(explanation: Explanation) -> dict[str, Any]:
+    about = explanation.provenance
+    return {
+        "about": title_words(explanation) + ".",
+        "headline": headline(explanation),
+        "warnings": about["warnings"],
+        "sections": _sections(explanation),
+        "evaluated": _evaluated(explanation),
+        "caveats": [note for note in notes(explanation) if not note.startswith(("Warning: ", "Measured is ", "The model saw "))] + CAVEATS,
+        "versions": _versions(explanation),
+        "citation": explanation.citation(),
+    }
+
+
+CAVEATS = [
+    "What the model uses is not what causes the disease, and not what a physician should use.",
+    "Replacing an input makes patients that do not exist; the more unlikely they are, the less the model's answer on them means.",
+]
+
+
+def _sections(explanation: Explanation) -> list[Section]:
+    """The questions that the explanation has an answer to, in the order in which they are asked."""
+    topics = by_topic(explanation)
+    intershap = result_of(explanation, "intershap")
+    output = None if intershap is None else one_output(intershap.score, None, intershap.score)[1]
+    found = []
+    if contribution_views(explanation):
+        shown = [_picture(lambda ax: plots.contributions(explanation, ax=ax), (7.2, 1.2 + 0.62 * len(explanation.modalities)), _alt_of(topics["contribution"]))]
+        for name in tables_of(explanation):
+            shown.append(_picture(lambda ax, name=name: plots.part_contributions(explanation, name, ax=ax), (6.2, 3.2), f"Bars of the parts of {name} that carry most; the largest are in the table of parts."))  # type: ignore[misc]
+        found.append(Section(title="How much each modality carries", words=CONTRIBUTION_WORDS, figures=tuple(shown), tables=tuple(topics["contribution"])))
+    if topics["interaction"]:
+        shown = []
+        if intershap is not None:
+            shown.append(_picture(lambda ax: plots.interaction_scores(explanation, output=output, ax=ax), (7.2, 2.3), _alt_of(topics["interaction"])))
+        shown.append(_picture(lambda ax: plots.orders(explanation, output=output, ax=ax), (7.2, 2.1), "Stacked bars of what single modalities, pairs and larger sets do; the numbers are in the tables below."))
+        if intershap is not None:
+            size = 1.6 + 0.7 * len(explanation.modalities)
+            alt = f"Heat map of what each modality does by itself and with each other one{'' if output is None else f', for {output}'}; the pairs are in a table below."
+            shown.append(_picture(lambda ax: plots.interaction_matrix(explanation, output=output, ax=ax), (max(size + 0.8, 3.8), size), alt))
+        found.append(Section(title="Whether modalities are combined", words=INTERACTION_WORDS, figures=tuple(shown), tables=tuple(topics["interaction"])))
+    if topics["reliance"]:
+        pictured = _picture(lambda ax: plots.reliance(explanation, ax=ax), (7.2, 1.4 + 0.45 * len(explanation.modalities)), _alt_of(topics["reliance"]))
+        found.append(Section(title="How well it predicts without them", words=RELIANCE_WORDS, figures=(pictured,), tables=tuple(topics["reliance"])))
+    if topics["other"]:
+        found.append(Section(title="Other measures", words=(), figures=(), tables=tuple(topics["other"])))
+    return found
+
+
+CONTRIBUTION_WORDS = (
+    "A part of the input is hidden: it is replaced by something that says nothing about this patient. The more the model's output changes, the more that part carried. The "
+    "changes of each modality are given as shares of all changes. A large share means that the model uses the modality; it does not mean that the model is right.",
+    "It is asked in up to three ways. Hidden part by part (patch, column, word): sensitive to how finely a modality is cut. Hidden as a whole: not so. Shapley value: averaged "
+    "over all combinations of what else is hidden. Where the three agree, the answer is solid.",
+)
+
+INTERACTION_WORDS = (
+    "A model may just add up what each modality says by itself, or it may combine them: read one in the light of another. InterSHAP is the share of the model's behaviour that "
+    "is owed to such combinations. On probabilities even a model that only adds up shows some, since probabilities flatten near 0 and 1; what counts is what lies beyond that. "
+    "On the log-odds (the scale on which evidence adds up) such a model shows none.",
+)
+
+RELIANCE_WORDS = (
+    "The score of this same model against the true labels, when it is given everything, one modality alone, or all but one, the others being replaced. A drop shows that this "
+    "model relies on a modality; a model trained without it might do as well.",
+)
+
+
+def _evaluated(explanation: Explanation) -> dict[str, str]:
+    about = explanation.provenance
+    background = about["background"]
+    rows = in_words([f"{count:,} of {name}" for name, count in about["encoder_rows"].items()])
+    return {
+        "Patients": f"{about['samples']:,} samples; {background['rows']:,} background samples" + (", the same ones" if background["are_the_explained_samples"] else ""),
+        "Modalities": "; ".join(f"{name}: {words}" for name, words in about["modalities"].items()),
+        "Model's task and outputs": f"{about['task']}: {', '.join(about['outputs'])}",
+        "What was measured": f"{about['value_function']}.",
+        **{f"What stands in (“{label}”)": f"{words}." for label, words in baselines_in_words(explanation).items()},
+        "Measures": "; ".join(f"{result.title} ({', '.join(f'{key} {value}' for key, value in result.settings.items() if not isinstance(value, dict))})" for result in explanation.results.values()),
+        "Rows through the model": f"{about['head_rows']:,} in all ({rows}), and {about['check_rows']:,} to check that the model is deterministic and does not mix patients",
+    }
+
+
+def _versions(explanation: Explanation) -> dict[str, str]:
+    about = explanation.provenance
+    return {
+        "modalens": about["modalens"],
+        "Other software": ", ".join(f"{name} {version}" for name, version in about["versions"].items()),
+        "Model": f"{about['model']}: {about['model_fingerprint']}",
+        "Data": about["data"],
+        "Background": about["background"]["data"],
+        "Seed": str(about["seed"]),
+        "Batch size": str(about["batch_size"]),
+    }
+
+
+def _scores_section(scores: pd.DataFrame) -> Section:
+    labels = [str(name) for name in scores.columns]
+    rows = tuple((str(index), *("n/a" if pd.isna(value) else f"{value:.3f}" if isinstance(value, float) else str(value) for value in row)) for index, row in zip(scores.index, scores.to_numpy(dtype=object), strict=True))
+    table = Table(title="Scores of trained models", columns=(str(scores.index.name or "model"), *labels), rows=rows)
+    words = ("These models were trained with and without modalities. Where one without a modality scores as well, that modality is not needed, however much the model above uses it.",)
+    return Section(title="Whether the modalities are useful", words=words, figures=(), tables=(table,))
+
+
+def _sample_section(explanation: Explanation, sample: int) -> Section:
+    words = ("How much the output changes when each part of this one patient's input is hidden. The darker, the more; a part that is not coloured changes nothing.",)
+    figures = [_picture(lambda _, name=name: plots.parts(explanation, name, sample), None, f"The parts of {name} of sample {sample}, coloured by how much each changes the output.") for name in explanation.modalities]  # type: ignore[misc]
+    return Section(title=f"Sample {sample}, part by part", words=words, figures=tuple(figures), tables=())
+
+
+# Figures in the page --------------------------------------------------------------------------------------------------------------------
+
+
+def _picture(draw: Callable[[Any], Axes], size: tuple[float, float] | None, alt: str) -> Picture:
+    """A figure as a vector image within the page. As an image it can't run or load anything, and its names can't clash with another's."""
+    figure = mpl.figure.Figure(figsize=size, layout="constrained") if size else None
+    figure = draw(figure.subplots() if figure is not None else None).get_figure(root=True)
+    assert figure is not None
+    drawing = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "modalens"}):
+        figure.savefig(drawing, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.05)
+    encoded = base64.b64encode(drawing.getvalue()).decode("ascii")
+    return Picture(source=f"data:image/svg+xml;base64,{encoded}", alt=alt, width=round(PIXELS_PER_INCH * figure.get_figwidth()))
+
+
+def _alt_of(tables: Sequence[Table]) -> str:
+    """A figure in words: the rows of the table it is drawn from."""
+    table = tables[0]
+    rows = "; ".join(f"{row[0]}: " + ", ".join(f"{column} {cell}" for column, cell in zip(table.columns[1:], row[1:], strict=True) if cell) for row in table.rows)
+    return f"{table.title}. {rows}."

@@ -1,0 +1,300 @@
+"""Study files: a YAML file that says which model, which data, which modalities and which measures; read, checked, and turned into arguments of `explain`.
+
+    model: network.py:load            # a file or a module, and a model in it, or a function without arguments that returns one
+    inputs:
+      image: {file: test.npz, key: image, kind: image, patch: 4}
+      clinical: {file: test.csv, columns: [age, creatinine]}
+    background:
+      image: {file: train.npz, key: image}
+      clinical: {file: train.csv, columns: [age, creatinine]}
+    link: softmax
+    measures: [occlusion, shapley, intershap]
+    folder: results
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from modalens.datasets.files import read_csv, read_images, read_npz
+from modalens.errors import InputError, listed, nearest
+from modalens.measures import Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
+from modalens.modalities import Image, Modality, Series, Tabular, Text, Vector, Volume
+
+MEASURES: dict[str, type[Measure]] = {kind.default_name: kind for kind in (Occlusion, Shapley, InterSHAP, Interactions, Reliance)}
+KINDS: dict[str, type[Modality]] = {"image": Image, "volume": Volume, "text": Text, "tabular": Tabular, "series": Series, "vector": Vector}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Source(_Section):
+    """Where samples are: an array of an .npz or .npy file, columns of a .csv file, or a folder of images."""
+
+    file: Path
+    key: str | None = None
+    column: str | None = None
+    columns: list[str] | None = None
+    pattern: str = "*.png"
+    size: int | tuple[int, int] | None = None
+
+
+class ModalitySource(Source):
+    """A modality: where its samples are, what kind it is, how it is cut."""
+
+    kind: Literal["image", "volume", "text", "tabular", "series", "vector"] | None = None
+    parts: int | None = None
+    patch: int | tuple[int, int] | None = None
+    block: int | tuple[int, int, int] | None = None
+    channels: Literal["first", "last"] | None = None
+    window: int | None = None
+    by: Literal["window", "channel"] | None = None
+    names: tuple[str, ...] | None = None
+    groups: dict[str, list[str | int]] | None = None
+    unit: Literal["word", "sentence", "token"] | None = None
+    tokenizer: Path | None = None
+
+
+class StudyFile(_Section):
+    """All that a study file can say; everything but the model and the inputs has the default of `explain`."""
+
+    model: str
+    inputs: dict[str, ModalitySource]
+    background: dict[str, Source] | None = None
+    labels: Source | None = None
+    groups: Source | None = None
+    measures: list[str | dict[str, dict[str, Any]]] | None = None
+    baseline: str | dict[str, str] | None = None
+    link: Literal["softmax", "sigmoid", "identity"] | None = None
+    output: Literal["probability", "logit", "raw"] = "probability"
+    target: str | int = "predicted"
+    task: Literal["classification", "multilabel", "regression"] | None = None
+    classes: list[str] | None = None
+    select: str | int | None = None
+    batch_size: int | None = Field(default=None, ge=1)
+    confidence: float | None = Field(default=0.95, gt=0, lt=1)
+    seed: int = 0
+    folder: Path = Path("modalens-results")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRun:
+    """A study file read: the arguments of `explain`, and the folder for what comes out."""
+
+    model: Any
+    inputs: dict[str, Any]
+    settings: dict[str, Any]
+    folder: Path
+    title: str
+
+
+def read_study(path: str | Path) -> StudyRun:
+    """Read and check a study file, and everything that it names. Paths in it are relative to it.
+
+    Raises InputError with the file and line of what is wrong: YAML that can't be read, unknown or doubled keys, values of the wrong kind, missing files, models that can't be imported.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"there is no study file {source}.")
+    text = source.read_text(encoding="utf-8")
+    root = _composed(source, text)
+    try:
+        content = StudyFile.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        raise InputError("\n".join(_described(source, root, one) for one in error.errors())) from None
+    with _at(source, root, ("model",)):
+        model = import_model(content.model, source.parent)
+    inputs, modalities = {}, {}
+    for name, section in content.inputs.items():
+        with _at(source, root, ("inputs", name)):
+            inputs[name] = _read(section, source.parent)
+            kind = _modality(section)
+            modalities |= {name: kind} if kind else {}
+    background: dict[str, Any] | None = None
+    for name, rows in (content.background or {}).items():
+        with _at(source, root, ("background", name)):
+            background = (background or {}) | {name: _read(rows, source.parent)}
+    settings: dict[str, Any] = {"modalities": modalities, "background": background}
+    for what in ("labels", "groups"):
+        section = getattr(content, what)
+        with _at(source, root, (what,)):
+            settings[what] = None if section is None else _read(section, source.parent)
+    with _at(source, root, ("measures",)):
+        settings["measures"] = None if content.measures is None else [_measure(one) for one in content.measures]
+    settings |= {name: getattr(content, name) for name in ("baseline", "link", "output", "target", "task", "classes", "select", "batch_size", "confidence", "seed")}
+    return StudyRun(model=model, inputs=inputs, settings=settings, folder=source.parent / content.folder, title=source.stem)
+
+
+def import_model(reference: str, folder: Path) -> Any:
+    """The model that `file.py:name` or `package.module:name` refers to; a function without arguments is called for it.
+
+    Raises InputError for a missing file, module or name, and for an error while importing.
+    """
+    where, _, name = reference.rpartition(":")
+    if not where or not name:
+        raise InputError(f"model: {reference!r} is no reference; write file.py:name or package.module:name.")
+    module = _imported_file(folder / where) if where.endswith(".py") else _imported_module(where, folder)
+    if not hasattr(module, name):
+        raise InputError(f"model: {where} has no {name!r}{nearest(name, [one for one in vars(module) if not one.startswith('_')])}.")
+    found = getattr(module, name)
+    code = getattr(found, "__code__", None)
+    return found() if code is not None and code.co_argcount + code.co_kwonlyargcount == 0 and not code.co_flags & 0x08 else found
+
+
+def _imported_file(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"model: there is no file {path}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None, "a .py file has a loader"
+    assert spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _imported_module(name: str, folder: Path) -> Any:
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise InputError(f"model: the module {name!r} can't be imported ({error}); give a file, such as model.py:{'load'}, or install it.") from error
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _read(section: Source, folder: Path) -> Any:
+    path = folder / section.file
+    if path.is_dir():
+        return read_images(path, section.pattern, section.size)
+    match path.suffix:
+        case ".npz" | ".npy":
+            return read_npz(path, section.key)
+        case ".csv":
+            if section.column is not None:
+                column = read_csv(path, [section.column])[section.column]
+                return column.tolist() if not pd.api.types.is_numeric_dtype(column) else column.to_numpy()
+            return read_csv(path, section.columns)
+    raise InputError(f"{path}: expected an .npz, .npy or .csv file, or a folder of images.")
+
+
+def _modality(section: ModalitySource) -> Modality | None:
+    """The modality of a section; None where its kind is left to be inferred."""
+    source_keys = set(Source.model_fields) | {"kind"}
+    given = {name: value for name, value in section.model_dump().items() if name not in source_keys and value is not None}
+    if section.kind is None:
+        if given:
+            raise InputError(f"{listed(given)} say how to cut, and kind= is missing: one of {listed(KINDS)}.")
+        return None
+    kind = KINDS[section.kind]
+    allowed = set(kind.__dataclass_fields__) - {"container"}
+    if set(given) - allowed:
+        raise InputError(f"kind {section.kind!r} does not take {listed(sorted(set(given) - allowed))}; it takes {listed(sorted(allowed))}.")
+    if "tokenizer" in given:
+        given["tokenizer"] = _tokenizer(given["tokenizer"])
+    return kind(**given)
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        from transformers import AutoTokenizer
+    except ModuleNotFoundError as error:
+        raise InputError("tokenizer: needs the package transformers: pip install 'modalens[text]'.") from error
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"tokenizer: {folder} holds no tokenizer that transformers can load: {error}.") from error
+
+
+def _measure(chosen: str | Mapping[str, Mapping[str, Any]]) -> Measure:
+    name, options = (chosen, {}) if isinstance(chosen, str) else next(iter(chosen.items()))
+    if name not in MEASURES or (not isinstance(chosen, str) and len(chosen) != 1):
+        raise InputError(f"measures: {name!r} is not known{nearest(name, MEASURES)}: give names out of {listed(MEASURES)}, or name: {{setting: value}}.")
+    try:
+        return MEASURES[name](**options)
+    except TypeError as error:
+        fields = sorted(set(MEASURES[name].__dataclass_fields__))
+        raise InputError(f"measures: {name} takes the settings {listed(fields)}, and came {listed(options)}.") from error
+
+
+# Lines: where in the file something stands ------------------------------------------------------------------------------------------
+
+
+def _composed(source: Path, text: str) -> yaml.Node:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(f"{source}{f', line {mark.line + 1}' if mark else ''}: no valid YAML: {getattr(error, 'problem', error)}.") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise InputError(f"{source}: expected keys such as model: and inputs:, came {'nothing' if root is None else 'something else'}.")
+    for node in _mappings(root):
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise InputError(f"{source}, line {key.start_mark.line + 1}: {key.value!r} stands twice; every name once.")
+            seen.add(key.value)
+    return root
+
+
+def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
+    if isinstance(node, yaml.MappingNode):
+        yield node
+        for _, value in node.value:
+            yield from _mappings(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _mappings(value)
+
+
+def _line(root: yaml.Node, path: tuple[Any, ...]) -> int:
+    """The line of the deepest place on this path that the file has."""
+    node, line = root, root.start_mark.line
+    for step in path:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(step)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line
+        else:
+            break
+    return line + 1
+
+
+def _described(source: Path, root: yaml.Node, error: Any) -> str:
+    path = tuple(error["loc"])
+    where = ".".join(str(step) for step in path if not str(step).startswith(("function-", "is-instance", "literal", "constrained")))
+    if error["type"] == "extra_forbidden":
+        section = {1: StudyFile, 3: ModalitySource if path[0] == "inputs" else Source, 2: Source}.get(len(path), StudyFile)
+        return f"{source}, line {_line(root, path)}: {where}: unknown key{nearest(str(path[-1]), section.model_fields)}; known are {listed(section.model_fields)}."
+    if error["type"] == "missing":
+        return f"{source}, line {_line(root, path)}: {where} is missing."
+    return f"{source}, line {_line(root, path)}: {where}: {error['msg']}, came {error['input']!r:.60}."
+
+
+class _at:
+    """Errors inside are told with the file and the line of this place."""
+
+    def __init__(self, source: Path, root: yaml.Node, path: tuple[Any, ...]) -> None:
+        self.place = f"{source}, line {_line(root, path)}"
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InputError):
+            raise InputError(f"{self.place}: {error}") from error

@@ -6,10 +6,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA := $(VENV)/.data
 
+# Small products on a busy machine are many times slower on several threads than on one.
+export OMP_NUM_THREADS ?= 1
+
 .PHONY: demo test test-full bench lint clean
 
 demo: $(DATA)  ## train on real patients, explain the held-out ones, write modalens-demo/
-	$(BIN)/modalens demo
+	$(BIN)/modalens demo --output modalens-demo
 
 test: $(DATA)  ## the tests, with one real training; under ten minutes
 	$(BIN)/pytest -m "not slow" -n 2

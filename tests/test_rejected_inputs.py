@@ -26,7 +26,8 @@ WORDS = ["no effusion", "clear", "large effusion left", "unchanged", "clear lung
 CODES = np.array([[0, 1], [2, 1], [0, 0], [1, 1], [2, 2], [1, 0]])
 
 REMEDY = re.compile(
-    r"\b(?:give|use|leave|name|bring|prepare|put|say|wrap|reorder|impute|choose|pad|join|write|call|look|clip|select|tell|reshape|cast|must|reduce|encode|fix|renumbers|needs|expected one written)\b", re.I
+    r"\b(?:give|use|leave|name|bring|prepare|put|say|wrap|reorder|impute|choose|pad|join|write|call|look|clip|select|must|reduce|encode|needs|cast|reshape|renumbers)\b",
+    re.IGNORECASE,
 )
 
 
@@ -136,7 +137,9 @@ REFUSED: list[Any] = [
     pytest.param(lambda: {"inputs": both(lab=None)}, ["'lab' is None", "expected its samples"], id="None for a modality"),
     pytest.param(lambda: {"inputs": both(lab=[LAB[0], None, LAB[2], LAB[3], LAB[4], LAB[5]])}, ["'lab' is None for 1 of 6", "sample 1", "every patient"], id="None for one patient"),
     pytest.param(lambda: {"inputs": both(image=[IMAGE[0], IMAGE[1, :4], *IMAGE[2:]])}, ["'image'", "differ in shape", "pad"], id="images of different sizes"),
-    pytest.param(lambda: {"inputs": both(image=[IMAGE[0], IMAGE[1, :4], *IMAGE[2:]]), "modalities": {"image": ml.Image()}}, ["'image'", "differ in shape", "pad"], id="named images of different sizes"),
+    pytest.param(
+        lambda: {"inputs": both(image=[IMAGE[0], IMAGE[1, :4], *IMAGE[2:]]), "modalities": {"image": ml.Image()}}, ["'image'", "differ in shape", "pad"], id="named images of different sizes"
+    ),
     pytest.param(lambda: {"background": OTHERS | {"lab": None}}, ["'lab' is None"], id="None in the background"),
     pytest.param(lambda: {"background": {"image": OTHERS["image"], "labs": OTHERS["lab"]}}, ["missing 'lab'", "unknown 'labs'", "did you mean 'lab'"], id="background named otherwise"),
     pytest.param(lambda: {"modalities": {"img": ml.Image()}}, ["'img'", "did you mean 'image'"], id="modalities named otherwise"),
@@ -178,9 +181,13 @@ REFUSED: list[Any] = [
     ),
     pytest.param(lambda: {"background": OTHERS | {"lab": with_nan(OTHERS["lab"])}}, ["'lab'", "sample 2", "finite"], id="NaN in the background"),
     pytest.param(lambda: {"baseline": {"image": "mean", "lab": ml.Constant(value=np.nan)}}, ["'lab'", "NaN", "expected finite"], id="NaN as a constant"),
-    pytest.param(lambda: {"baseline": {"image": "mean", "lab": ml.Constant(value=np.array([0.0, np.inf, 0.0]))}}, ["'lab'", "infinite", "expected finite"], id="infinity in a constant array"),
     pytest.param(
-        lambda: {"inputs": both(lab=CODES), "background": None, "baseline": {"image": "mean", "lab": ml.Constant(value=np.nan)}}, ["'lab'", "NaN", "expected finite"], id="NaN for whole numbers"
+        lambda: {"baseline": {"image": "mean", "lab": ml.Constant(value=np.array([0.0, np.inf, 0.0]))}}, ["'lab'", "infinite", "expected finite"], id="infinity in a constant array"
+    ),
+    pytest.param(
+        lambda: {"inputs": both(lab=CODES), "background": None, "baseline": {"image": "mean", "lab": ml.Constant(value=np.nan)}},
+        ["'lab'", "NaN", "expected finite"],
+        id="NaN for whole numbers",
     ),
     pytest.param(
         lambda: {"model": of_table, "inputs": both(lab=TABLE), "background": None, "baseline": {"image": "mean", "lab": ml.Constant(value=[1.0, np.nan, "f"])}},
@@ -208,9 +215,15 @@ REFUSED: list[Any] = [
     pytest.param(lambda: {"model": lambda image, lab: np.random.default_rng().random(len(lab))}, ["same input", "random", "evaluation mode"], id="random model"),
     pytest.param(lambda: {"model": lambda image, lab: 1 / (1 + np.exp(-lab[:, 0] + lab[:, 0].mean()))}, ["other patients of the batch", "row k"], id="batch normalization in the model"),
     pytest.param(lambda: {"model": lambda image, lab: 1 / (1 + np.exp(-np.cumsum(lab[:, 0])))}, ["other patients of the batch", "batch_first"], id="the batch taken for time"),
-    pytest.param(lambda: {"model": lambda image, lab: 1 / (1 + np.exp(-np.cumsum(lab[::-1, 0])[::-1]))}, ["other patients of the batch"], id="the batch taken for time, backwards"),
     pytest.param(
-        lambda: {"inputs": {"image": IMAGE[:1], "lab": LAB[:1]}, "model": lambda image, lab: np.exp(lab[:, 0]) / np.exp(lab[:, 0]).sum()}, ["other patients of the batch"], id="softmax over a single patient"
+        lambda: {"model": lambda image, lab: 1 / (1 + np.exp(-np.cumsum(lab[::-1, 0])[::-1])), "inputs": {"image": IMAGE[:3], "lab": LAB[:3]}},
+        ["other patients of the batch"],
+        id="the batch taken for time, backwards",
+    ),
+    pytest.param(
+        lambda: {"inputs": {"image": IMAGE[:1], "lab": LAB[:1]}, "model": lambda image, lab: np.exp(lab[:, 0]) / np.exp(lab[:, 0]).sum()},
+        ["other patients of the batch"],
+        id="softmax over a single patient",
     ),
     pytest.param(lambda: {"model": Needy}, ["the class Needy", "Needy(...)"], id="the class of a model"),
     pytest.param(lambda: {"model": LogisticRegression(), "inputs": {"lab": LAB}, "background": None}, ["LogisticRegression", "not fitted"], id="estimator that was not fitted"),
@@ -241,12 +254,18 @@ REFUSED: list[Any] = [
     pytest.param(lambda: {"baseline": {"image": "mean", "lab": ml.Constant(value=[0.0, 1.0])}}, ["'lab'", "(2,)", "3 columns"], id="constant row of another length"),
     pytest.param(lambda: {"baseline": {"image": "mean", "lab": WrongShape()}}, ["'lab'", "(1, 7)", "of shape (3,)"], id="baseline of another shape"),
     pytest.param(
-        lambda: {"inputs": both(lab=LAB.astype(np.float32)), "background": None, "baseline": {"image": "mean", "lab": WrongType()}}, ["'lab'", "float64", "float32"], id="baseline of another type"
+        lambda: {"inputs": both(lab=LAB.astype(np.float32)), "background": None, "baseline": {"image": "mean", "lab": WrongType()}},
+        ["'lab'", "float64", "float32"],
+        id="baseline of another type",
     ),
     pytest.param(lambda: {"inputs": both(lab=np.ones((SAMPLES, 3))), "background": None, "baseline": "mean"}, ["'lab'", "equals all 6", "'background'"], id="baseline equal to every input"),
     pytest.param(lambda: {"baseline": {"image": "mean", "lab": "sample_mean"}}, ["'lab'", "sample_mean", "'mean'"], id="a table's own mean"),
     pytest.param(lambda: {"model": of_text, "inputs": {"image": IMAGE, "report": WORDS}, "background": None, "baseline": "mean"}, ["'report'", "mean", "'mask_token'"], id="mean of texts"),
-    pytest.param(lambda: {"model": of_text, "inputs": {"image": IMAGE, "report": WORDS}, "background": None, "baseline": {"image": "zeros", "report": "zeros"}}, ["'report'", "0", "'mask_token'"], id="zero for a word"),
+    pytest.param(
+        lambda: {"model": of_text, "inputs": {"image": IMAGE, "report": WORDS}, "background": None, "baseline": {"image": "zeros", "report": "zeros"}},
+        ["'report'", "0", "'mask_token'"],
+        id="zero for a word",
+    ),
     pytest.param(lambda: {"model": of_table, "inputs": both(lab=TABLE), "background": None, "baseline": "zeros"}, ["'lab'", "'sex'", "0 is no value", "'mode'"], id="zero for a category"),
     pytest.param(lambda: {"background": OTHERS | {"image": OTHERS["image"][:, :4]}}, ["'image'", "(8, 8)", "(4, 8)"], id="background of another shape"),
     pytest.param(lambda: {"background": OTHERS | {"lab": OTHERS["lab"].astype(np.float32)}}, ["'lab'", "float64", "float32"], id="background of another type"),
@@ -256,7 +275,9 @@ REFUSED: list[Any] = [
         id="background with other categories",
     ),
     pytest.param(
-        lambda: {"model": of_table, "inputs": both(lab=TABLE), "background": both(lab=TABLE[["crp", "age", "sex"]])}, ["'lab'", "'crp', 'age'", "'age', 'crp'"], id="background with columns in another order"
+        lambda: {"model": of_table, "inputs": both(lab=TABLE), "background": both(lab=TABLE[["crp", "age", "sex"]])},
+        ["'lab'", "'crp', 'age'", "'age', 'crp'"],
+        id="background with columns in another order",
     ),
     # 9: too many modalities, and one
     pytest.param(
@@ -264,7 +285,11 @@ REFUSED: list[Any] = [
         ["at most 12", "13 were given", "8,192", "Occlusion"],
         id="more coalitions than can be run",
     ),
-    pytest.param(lambda: {"model": lambda lab: model(IMAGE[:1], lab), "inputs": {"lab": LAB}, "background": None, "measures": [ml.InterSHAP()]}, ["at least two", "'lab'", "Occlusion"], id="one modality"),
+    pytest.param(
+        lambda: {"model": lambda lab: model(IMAGE[:1], lab), "inputs": {"lab": LAB}, "background": None, "measures": [ml.InterSHAP()]},
+        ["at least two", "'lab'", "Occlusion"],
+        id="one modality",
+    ),
     pytest.param(lambda: {"measures": [ml.Interactions(order=3)]}, ["order=3", "2 modalities"], id="order above the number of modalities"),
     pytest.param(lambda: {"batch_size": 0}, ["batch_size=0", "at least 1"], id="no rows a batch"),
     pytest.param(lambda: {"batch_size": 2.5}, ["batch_size=2.5", "whole number"], id="half a row a batch"),
@@ -284,13 +309,19 @@ REFUSED: list[Any] = [
     pytest.param(lambda: {"measures": [ml.Reliance()]}, ["labels", "none were given"], id="no labels for a score"),
     # 15: devices and types
     pytest.param(
-        lambda: {"inputs": {"image": torch.from_numpy(IMAGE).float(), "lab": torch.zeros(SAMPLES, 3, device="meta")}, "background": None}, ["devices", "'lab' meta", "'image' cpu", ".to(...)"], id="mixed devices"
+        lambda: {"inputs": {"image": torch.from_numpy(IMAGE).float(), "lab": torch.zeros(SAMPLES, 3, device="meta")}, "background": None},
+        ["devices", "'lab' meta", "'image' cpu", ".to(...)"],
+        id="mixed devices",
     ),
     pytest.param(
-        lambda: {"inputs": {"image": torch.from_numpy(IMAGE), "lab": torch.from_numpy(LAB).float()}, "background": None}, ["types", "'lab' torch.float32", "'image' torch.float64"], id="mixed types of tensors"
+        lambda: {"inputs": {"image": torch.from_numpy(IMAGE), "lab": torch.from_numpy(LAB).float()}, "background": None},
+        ["types", "'lab' torch.float32", "'image' torch.float64"],
+        id="mixed types of tensors",
     ),
     pytest.param(
-        lambda: {"model": Needy(), "inputs": {"image": torch.from_numpy(IMAGE), "lab": torch.from_numpy(LAB)}, "background": None}, ["'image'", "torch.float64", "torch.float32"], id="tensors of another type than the model"
+        lambda: {"model": Needy(), "inputs": {"image": torch.from_numpy(IMAGE), "lab": torch.from_numpy(LAB)}, "background": None},
+        ["'image'", "torch.float64", "torch.float32"],
+        id="tensors of another type than the model",
     ),
     pytest.param(
         lambda: {"model": Needy().to("meta"), "inputs": {"image": torch.from_numpy(IMAGE).float(), "lab": torch.from_numpy(LAB).float()}, "background": None},
@@ -321,7 +352,16 @@ def test_the_plan_says_which_keyword_was_meant() -> None:
         ml.plan(model, both(), measure=[ml.Occlusion()])
 
 
-@pytest.mark.parametrize(("kind", "says"), [(lambda: ml.Text(unit="token"), "tokenizer"), (lambda: ml.Tabular(parts=0), "at least 1"), (lambda: ml.Series(by="hour"), "'window'"), (lambda: ml.Text(unit="paragraph"), "'sentence'"), (lambda: ml.Series(window=0), "at least 1")])
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (lambda: ml.Text(unit="token"), "tokenizer"),
+        (lambda: ml.Tabular(parts=0), "at least 1"),
+        (lambda: ml.Series(by="hour"), "'window'"),
+        (lambda: ml.Text(unit="paragraph"), "'sentence'"),
+        (lambda: ml.Series(window=0), "at least 1"),
+    ],
+)
 def test_modalities_refuse_settings_that_mean_nothing(kind: Callable[[], ml.Modality], says: str) -> None:
     with pytest.raises(ml.InputError, match=says):
         kind()
@@ -358,7 +398,11 @@ def test_a_wrong_attribute_says_what_there_is() -> None:
         explanation.occlusion.contributions
 
 
-@pytest.mark.parametrize(("measure", "names"), [(ml.Occlusion(), ["contribution", "anchor", "by_output"]), (ml.Shapley(), ["contribution", "by_output"]), (ml.InterSHAP(), ["score", "local"])], ids=lambda one: getattr(one, "default_name", ""))
+@pytest.mark.parametrize(
+    ("measure", "names"),
+    [(ml.Occlusion(), ["contribution", "anchor", "by_output"]), (ml.Shapley(), ["contribution", "by_output"]), (ml.InterSHAP(), ["score", "local"])],
+    ids=lambda one: getattr(one, "default_name", ""),
+)
 def test_a_model_that_never_changes_gives_nan_with_a_reason(measure: ml.Measure, names: list[str]) -> None:
     found = ml.explain(lambda image, lab: np.full(len(lab), 0.3), both(), measures=[measure], background=OTHERS)[measure.key]
     for name in names:

@@ -35,7 +35,7 @@ def demo(
     """
     from modalens.demo import run_demo
 
-    run_demo(problem, output, seed=seed, console=Console())
+    run_demo(problem, output, seed=seed, console=_console())
 
 
 @app.command()
@@ -52,7 +52,7 @@ def explain(study: StudyPath, output: Annotated[Path | None, typer.Option(help="
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModalensWarning)  # they stand in the summary
         explanation = modalens.explain(run.model, run.inputs, **run.settings)
-    console = Console()
+    console = _console()
     console.print(explanation)
     for path in write_folder({"explanation": explanation}, output or run.folder, title=run.title):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
@@ -68,7 +68,12 @@ def plan(study: StudyPath) -> None:
     from modalens.studyfile import read_study
 
     run = read_study(study)
-    Console().print(str(modalens.plan(run.model, run.inputs, **run.settings)), highlight=False, soft_wrap=True)
+    _console().print(str(modalens.plan(run.model, run.inputs, **run.settings)), highlight=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    """The terminal at its own width; a file or a pipe at one that tables fit in."""
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def main() -> None:

@@ -15,14 +15,17 @@ from rich.table import Table
 from torch import nn
 
 from modalens import datasets
-from modalens.datasets import Study, training
+from modalens.datasets import Cohort, Study, training
 from modalens.errors import ModalensWarning
 from modalens.explanation import Explanation, compare
 from modalens.pipeline import explain
 from modalens.report.folder import write_folder
 
-PATIENTS = {"openi": 60, "tcga": 100}
-"""Most held-out patients explained, where all of them would take minutes: a sentence encoder, or 720 columns of four tables."""
+PATIENTS = {"openi": 40}
+"""Most held-out patients explained where 200 would take minutes, as a sentence encoder of 22 million parameters does."""
+
+BACKGROUND = {"openi": 32}
+"""Most training patients that stand in for what is absent, where all of them would take minutes."""
 
 
 def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> dict[str, Explanation]:
@@ -43,16 +46,16 @@ def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> 
     console.print(explanations["fused"])
     console.print(_beside(explanations), highlight=False)
     preface = f"{study.question} A model that fuses {len(study.modalities)} modalities was trained on {len(study.train)} samples and is explained on {explained(study)} held-out ones."
-    written = write_folder(explanations, folder, title=study.title, preface=preface, scores=scores, notes=study.notes)
+    written = write_folder(explanations, folder, title=study.title, preface=preface, scores=scores.set_index("model"), notes=study.notes)
     compare(explanations["late"], explanations["fused"]).to_frame().to_csv(folder / "fused-minus-late.csv", index=False)
     console.print(f"\nDone in {time.perf_counter() - started:.0f} s. Open {folder / 'fused.html'}; {len(written) + 1} files are in {folder}.", highlight=False, soft_wrap=True)
     return explanations
 
 
-def train_all(study: Study, *, seed: int) -> dict[str, nn.Module]:
+def train_all(study: Study, *, seed: int, progress: bool = True) -> dict[str, nn.Module]:
     """The fused model, the late-fusion one (additive on the log-odds), and one for each modality alone."""
-    models = {fusion: training.train(study, fusion=fusion, seed=seed) for fusion in ("fused", "late")}  # type: ignore[arg-type]
-    return models | {f"{name} alone": training.train(study, modalities=[name], seed=seed) for name in study.modalities}
+    models = {fusion: training.train(study, fusion=fusion, seed=seed, progress=progress) for fusion in ("fused", "late")}  # type: ignore[arg-type]
+    return models | {f"{name} alone": training.train(study, modalities=[name], seed=seed, progress=progress) for name in study.modalities}
 
 
 def score_table(study: Study, models: dict[str, nn.Module]) -> pd.DataFrame:
@@ -65,10 +68,11 @@ def score_table(study: Study, models: dict[str, nn.Module]) -> pd.DataFrame:
 
 def explain_study(study: Study, model: nn.Module, *, seed: int = 0, **settings: Any) -> Explanation:
     """Explain held-out patients of a study, training patients standing in for what is absent."""
-    cohort = study.test.take(np.sort(np.random.default_rng(seed).permutation(len(study.test))[: explained(study)]))
+    cohort = _some(study.test, explained(study), seed)
+    background = _some(study.train, BACKGROUND.get(study.name, len(study.train)), seed)
     arguments: dict[str, Any] = {
         "modalities": study.modalities,
-        "background": study.train.inputs,
+        "background": background.inputs,
         "link": "softmax",
         "classes": study.classes,
         "labels": cohort.labels,
@@ -83,6 +87,10 @@ def explain_study(study: Study, model: nn.Module, *, seed: int = 0, **settings: 
 def explained(study: Study) -> int:
     """How many held-out patients are explained."""
     return min(len(study.test), PATIENTS.get(study.name, 200))
+
+
+def _some(cohort: Cohort, most: int, seed: int) -> Cohort:
+    return cohort.take(np.sort(np.random.default_rng(seed).permutation(len(cohort))[:most]))
 
 
 def _rich(table: pd.DataFrame, title: str) -> Table:

@@ -19,6 +19,9 @@ from modalens.measures import Result
 FORMAT = 1
 """Version of the saved layout."""
 
+DISAGREEMENT = 0.1
+"""Two baselines disagree where a modality's contribution under them differs by more than this share: a convention."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:

@@ -13,16 +13,13 @@ import numpy as np
 from modalens import baselines
 from modalens.errors import ModalensWarning, require_keywords_of
 from modalens.evaluation import Evaluation, Plan, Table, merge, run, store
-from modalens.explanation import Explanation
+from modalens.explanation import DISAGREEMENT, Explanation
 from modalens.measures import Measure, Result
 from modalens.modalities import Modality
 from modalens.models.readout import Selector
 from modalens.problem import PRESENT, Problem, Values
 from modalens.provenance import provenance
 from modalens.setting import Prepared, prepare
-
-DISAGREEMENT = 0.1
-"""Two baselines disagree where a modality's contribution under them differs by more than this share."""
 
 
 def explain(

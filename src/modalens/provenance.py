@@ -53,11 +53,12 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
 
 def _value_words(prepared: Prepared) -> str:
     problem = prepared.problem
-    quantity = {"probability": "probability", "logit": "log-odds (log p_c - mean log p)", "raw": "output as it comes"}.get(problem.space, f"{problem.space} of the output")
+    quantity = {"probability": "probability", "logit": "log-odds (log p_c - mean log p)", "raw": "the model's own output"}.get(problem.space, f"{problem.space} of the output")
     if problem.target is None:
         which = f"of each of {len(problem.outputs)} outputs by itself"
     elif problem.predicted:
         which = "of the class predicted on the whole input"
     else:
-        which = f"of {problem.outputs[int(problem.target[0])]!r}" if len(set(problem.target.tolist())) == 1 else "of the output named for each patient"
-    return f"v(S) = {quantity} {which}, with what is outside S replaced; the link is applied to each row first, then rows are averaged"
+        which = "" if len(problem.outputs) == 1 else f"of {problem.outputs[int(problem.target[0])]!r}" if len(set(problem.target.tolist())) == 1 else "of the output named for each patient"
+    linked = "the link is applied to each row first, then rows are averaged" if prepared.readout.link else "rows are averaged"
+    return f"v(S) = {' '.join(filter(None, (quantity, which)))}, with what is outside S replaced; {linked}"

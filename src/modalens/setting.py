@@ -237,7 +237,10 @@ def _checked_labels(labels: Any, samples: int, readout: Readout) -> np.ndarray:
             "Name the outputs as the labels with classes=, or give numbers (of one-hot rows their argmax)."
         )
     if positions.min() < 0 or positions.max() >= max(len(names), 2):
-        raise InputError(f"labels: class numbers from {positions.min()} to {positions.max()}, and the model has the outputs {listed(names[:8])} (0 to {len(names) - 1}); give positions of outputs, from 0.")
+        raise InputError(
+            f"labels: class numbers from {positions.min()} to {positions.max()}, and the model has the outputs {listed(names[:8])} (0 to {len(names) - 1}); "
+            "give positions of outputs, from 0."
+        )
     return positions
 
 

@@ -92,4 +92,4 @@ def jackknife_error(left_out: list[dict[str, xr.DataArray]]) -> xr.Dataset:
         return xr.Dataset()
     stacked = xr.Dataset({name: xr.concat([one[name] for one in left_out], dim="block", coords="minimal", compat="override") for name in left_out[0]})
     blocks = len(left_out)
-    return np.sqrt((blocks - 1) * stacked.var("block"))
+    return ((blocks - 1) * stacked.var("block")) ** 0.5

@@ -73,17 +73,24 @@ def by_topic(explanation: Explanation) -> dict[str, list[Table]]:
 
 
 def notes(explanation: Explanation) -> list[str]:
-    """Warnings first, then what the brackets are, what was inferred, what the numbers are of, and what they cost."""
+    """Warnings first, then how to read the numbers, what they are of, and what they cost."""
     about = explanation.provenance
     rows = in_words([f"{count:,} of {name}" for name, count in about["encoder_rows"].items()])
     return [
         *(f"Warning: {warning}" for warning in about["warnings"]),
-        *dict.fromkeys(_intervals_in_words(result) for result in explanation.results.values()),
-        "A large share says that the model uses a modality, not that it is right to do so.",
-        *(f"Inferred: {said}." for said in about["said"]),
+        *caveats(explanation),
         f"Measured is {about['value_function']}.",
         *(f"{capital(baseline_label(label))} ({label}): {words}." for label, words in baselines_in_words(explanation).items()),
         f"The model saw {rows}, {about['head_rows']:,} rows in all, and {about['check_rows']:,} to check it; seed {about['seed']}.",
+    ]
+
+
+def caveats(explanation: Explanation) -> list[str]:
+    """How to read the numbers: what the brackets are, what a share is not, and what was inferred."""
+    return [
+        *dict.fromkeys(_intervals_in_words(result) for result in explanation.results.values()),
+        "A large share says that the model uses a modality, not that it is right to do so.",
+        *(f"Inferred: {said}." for said in explanation.provenance["said"]),
     ]
 
 
@@ -117,10 +124,18 @@ def _contribution(explanation: Explanation) -> Iterator[Table]:
         columns=("modality", *(words for words, _, _ in views)),
         rows=_rows(explanation.modalities, columns),
         notes=(
-            *(f"{capital(words)}: what is hidden is replaced by {baseline_label(_baselines_of(result)[0])}." for words, result, _ in views),
-            *(note for _, result, name in views for note in _footnotes(result, name)),
+            _replaced([(words, baseline_label(_baselines_of(result)[0])) for words, result, _ in views]),
+            *dict.fromkeys(note for _, result, name in views for note in _footnotes(result, name)),
         ),
     )
+
+
+def _replaced(views: list[tuple[str, str]]) -> str:
+    """What stands in for what is hidden, in each column."""
+    columns: dict[str, list[str]] = {}
+    for words, baseline in views:
+        columns.setdefault(baseline, []).append(words)
+    return "What is hidden is replaced by " + ", and by ".join(f"{baseline} ({', '.join(words)})" for baseline, words in columns.items()) + "."
 
 
 def _baselines_of(result: Result) -> list[str]:
@@ -193,7 +208,7 @@ def _interaction(explanation: Explanation) -> Iterator[Table]:
                 there = at | {"space": space}
                 rows.append((*label, space_words(str(space)), *(_cell(result, array, words, **there) for array, words in (("by_space", percent), ("null", percent), ("excess", points)))))
             rows.append((*label, f"{space_words(here)}, by sample", _cell(result, "local", percent, **at), NOT_THERE, NOT_THERE))
-        corrected = [f"{'' if output is None else output + ' '}{percent(float(result.local_corrected.sel({} if output is None else {'output': output})))}" for output in outputs[:MOST_ROWS]]
+        corrected = [f"{'' if output is None else output + ': '}{percent(float(result.local_corrected.sel({} if output is None else {'output': output})))}" for output in outputs[:MOST_ROWS]]
         yield Table(
             title=f"Whether modalities are combined (InterSHAP: share of the behaviour that is interaction){_of(explanation, 'intershap', name)}",
             columns=(*(() if outputs == [None] else ("output",)), "measured on", "interaction", "an additive model would show", "beyond it (points)"),
@@ -297,7 +312,7 @@ def _reliance(explanation: Explanation) -> Iterator[Table]:
             rows=tuple(rows),
             notes=(
                 "The same trained model, with the other inputs replaced. How useful a modality is, only models trained without it can tell.",
-                f"Ignored: less than {100 * float(result.settings.get('collapse', 0.05)):g} % of the change in the output, up to the upper bound, by parts and as a whole.",
+                f"Ignored: less than {100 * float(result.settings['collapse']):g} % of the change in the output, up to the upper bound, by parts and as a whole.",
                 *_footnotes(result, "everything", "alone", "without", words=score),
             ),
         )

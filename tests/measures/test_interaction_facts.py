@@ -14,6 +14,7 @@ from scipy.special import expit
 from shapiq.game_theory.exact import ExactComputer
 
 import modalens as ml
+from modalens.evaluation import plan
 
 
 def intershap(table: Any, *, reading: str | None = None, **settings: Any) -> Any:
@@ -75,7 +76,9 @@ def whole_numbers(rows: int, seed: int) -> dict[str, np.ndarray]:
     return {name: random.integers(-4, 5, size=(rows, 2)).astype(float) for name in names(3)}
 
 
-def test_fact_02_a_dummy_has_a_row_and_column_of_exact_zeros() -> None:
+@pytest.mark.parametrize("budget", [plan.VALUES_BUDGET, 0])
+def test_fact_02_a_dummy_has_a_row_and_column_of_exact_zeros(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "VALUES_BUDGET", budget)  # without memory for single background rows, they are averaged in blocks
     model = lambda a, b, c: np.tanh(a[:, 0] * c[:, 1]) + c[:, 0]  # noqa: E731
     explanation = ml.explain(model, whole_numbers(9, 0), measures=[ml.InterSHAP(), ml.Shapley()], background=whole_numbers(40, 1), baseline="background", output="raw", confidence=None)
     found = explanation.intershap
@@ -85,6 +88,7 @@ def test_fact_02_a_dummy_has_a_row_and_column_of_exact_zeros() -> None:
     assert found.contribution.sel(modality="b").item() == 0
     assert explanation.shapley.contribution.sel(modality="b").item() == 0
     assert found.score.item() > 0.1
+    assert explanation.provenance["blocks"] == (40 if budget else 10)
 
 
 @pytest.mark.parametrize("reading", ["absolute", "package"])
@@ -294,7 +298,7 @@ def test_a_constant_added_to_all_logits_of_a_row_changes_nothing() -> None:
 
 
 def test_the_link_is_applied_before_rows_are_averaged() -> None:
-    inputs, others = {"a": np.array([[1.0]]), "b": np.array([[0.0]])}, {"a": np.array([[-3.0], [2.0]]), "b": np.zeros((2, 1)) + [[0.0], [1.0]]}
+    inputs, others = {"a": np.array([[1.0]]), "b": np.array([[0.0]])}, {"a": np.array([[-3.0], [2.0]]), "b": np.array([[0.0], [1.0]])}
     found = ml.explain(lambda a, b: (a + b)[:, 0], inputs, measures=[ml.Shapley()], background=others, baseline="background", link="sigmoid", confidence=None).shapley
     value = {"ab": expit(1.0), "a": np.mean(expit([1.0, 2.0])), "b": np.mean(expit([-3.0, 2.0])), "": np.mean(expit([-3.0, 3.0]))}
     expected = [(value["a"] - value[""] + value["ab"] - value["b"]) / 2, (value["b"] - value[""] + value["ab"] - value["a"]) / 2]

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 from shapiq.game_theory.exact import ExactComputer
 from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
-from strategies import games
 
 import modalens as ml
 from modalens import statistics
 from modalens.measures import indices
 from modalens.measures.performance import accuracy, auc, r_squared
+from strategies import games
 
 # captum --------------------------------------------------------------------------------------------------------------------------
 

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 import torch
 from games import arrays_of, as_model, assert_close, assert_identical, explain_game, names
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
-from strategies import games, pairs_of_games, tables
 
 import modalens as ml
+from strategies import games, pairs_of_games, tables
 
 EVERY_MEASURE = (ml.Occlusion(), ml.Shapley(), ml.InterSHAP(), ml.Interactions())
 GAMES = (ml.Shapley(), ml.InterSHAP(), ml.Interactions())
@@ -69,9 +69,8 @@ def test_a_dummy_gets_exactly_0(table: np.ndarray, index: Any) -> None:
     assert not found.occlusion.parts["a"].values.any()
     assert not found.shapley.values.sel(modality="a").values.any()
     assert not found.intershap.values.sel(modality="a").values.any()
-    of_dummy = [name for name in found.interactions.coalition.values if "a" in name.split(" x ")] if "coalition" in found.interactions.arrays else []
-    of_dummy = of_dummy or [name for name in found.interactions.values.coalition.values if "a" in name.split(" x ")]
-    np.testing.assert_allclose(found.interactions.values.sel(coalition=of_dummy), 0, atol=1e-12 if index == "fsii" else 0)
+    of_dummy = [name for name in found.interactions.values.coalition.values if "a" in name.split(" x ")]
+    assert not found.interactions.values.sel(coalition=of_dummy).values.any()
 
 
 @given(both=pairs_of_games())
@@ -81,11 +80,11 @@ def test_linearity(both: tuple[np.ndarray, np.ndarray]) -> None:
         np.testing.assert_allclose(together[measure].values, 2 * first[measure].values - second[measure].values, atol=1e-11)
 
 
-@given(table=games(players=(3, 4), outputs=(1, 2)))
+@given(table=games(players=(3, 3), outputs=(1, 2)))
 def test_equivariant_to_the_order_of_modalities(table: np.ndarray) -> None:
     model, inputs = as_model(table)
-    settings: dict[str, Any] = {"measures": [*EVERY_MEASURE[:3], ml.Interactions(order=1)], "baseline": "zeros", "output": "raw", "confidence": None}
-    forwards, backwards = ml.explain(model, inputs, **settings), ml.explain(model, dict(reversed(inputs.items())), **settings)
+    measures = [*EVERY_MEASURE[:3], ml.Interactions(order=1)]
+    forwards, backwards = (ml.explain(model, one, measures=measures, baseline="zeros", output="raw", confidence=None) for one in (inputs, dict(reversed(inputs.items()))))
     assert backwards.modalities == tuple(reversed(forwards.modalities))
     for name, result in backwards.results.items():
         one, two = arrays_of(forwards[name]), arrays_of(result)
@@ -94,7 +93,7 @@ def test_equivariant_to_the_order_of_modalities(table: np.ndarray) -> None:
             np.testing.assert_allclose(array.sel(order), one[key], atol=1e-12, err_msg=f"{name} {key}")
 
 
-@given(table=games(samples=(3, 5), outputs=(1, 2)), seed=st.integers(0, 99))
+@given(table=games(players=(2, 3), samples=(3, 5), outputs=(1, 2)), seed=st.integers(0, 99))
 def test_invariant_to_the_order_of_samples(table: np.ndarray, seed: int) -> None:
     shuffled = np.random.default_rng(seed).permutation(table.shape[1])
     one, two = explain_game(table, *EVERY_MEASURE), explain_game(table[:, shuffled], *EVERY_MEASURE)
@@ -104,7 +103,7 @@ def test_invariant_to_the_order_of_samples(table: np.ndarray, seed: int) -> None
             np.testing.assert_allclose(array, expected.isel(sample=shuffled) if "sample" in expected.dims else expected, atol=1e-12, err_msg=f"{name} {key}")
 
 
-@given(table=games(samples=(1, 3), outputs=(1, 2)), copies=st.integers(2, 3))
+@given(table=games(players=(2, 3), samples=(1, 3), outputs=(1, 2)), copies=st.integers(2, 3))
 def test_duplicated_data_leaves_every_number_unchanged(table: np.ndarray, copies: int) -> None:
     one, two = explain_game(table, *EVERY_MEASURE), explain_game(np.tile(table, (1, copies, 1)), *EVERY_MEASURE)
     for name, result in one.results.items():
@@ -159,11 +158,11 @@ def test_a_constant_model_has_no_shares_and_says_why(value: float, outputs: int)
         require_reasons(result)
 
 
-@pytest.mark.parametrize("settings", [{}, {"link": "sigmoid"}, {"task": "multilabel"}, {"output": "logit"}, {"output": "raw"}, {"target": 0}])
-def test_a_constant_probability_has_no_shares_under_any_reading_of_the_output(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("said", [{}, {"task": "multilabel"}, {"output": "raw"}, {"target": 0, "link": "sigmoid"}])
+def test_a_constant_probability_has_no_shares_under_any_reading_of_the_output(said: dict[str, Any]) -> None:
     random = np.random.default_rng(0)
-    inputs, others = ({name: random.normal(size=(rows, 1)) for name in "ab"} for rows in (6, 9))
-    found = ml.explain(lambda a, b: np.full(len(a), 0.3), inputs, background=others, **settings)
+    inputs, others = ({name: random.normal(size=(rows, 1)) for name in "ab"} for rows in (6, 4))
+    found = ml.explain(lambda a, b: np.full(len(a), 0.3), inputs, background=others, confidence=None, **said)
     for measure, shares in SHARES.items():
         for name in shares:
             assert found[measure].arrays[name].isnull().all(), (measure, name)
@@ -199,19 +198,19 @@ def study(seed: int, rows: int = 7) -> tuple[Callable[..., np.ndarray], dict[str
         words = [" ".join(random.choice(["a", "shadow", "left", "clear"], size=length)) for length in random.integers(1, 6, size=count)]
         return {"image": random.normal(size=(count, 4, 4)), "report": words, "table": pd.DataFrame(random.normal(size=(count, 3)), columns=["age", "bmi", "alt"])}
 
-    return model, patients(rows), patients(12)
+    return model, patients(rows), patients(6)
 
 
-def explain_study(seed: int = 0, **settings: Any) -> ml.Explanation:
-    model, inputs, others = study(seed)
+def explain_study(data: int = 0, **settings: Any) -> ml.Explanation:
+    model, inputs, others = study(data)
     labels = (np.arange(21).reshape(7, 3) % 2).astype(int)
     return ml.explain(model, inputs, **{"modalities": {"image": ml.Image(patch=2)}, "background": others, "task": "multilabel", "labels": labels} | settings)
 
 
+@settings(max_examples=3)
 @given(seed=st.integers(0, 99), first=st.integers(1, 9), second=st.sampled_from([64, 4096]))
 def test_batch_size_changes_nothing(seed: int, first: int, second: int) -> None:
-    settings: dict[str, Any] = {"confidence": None, "measures": list(EVERY_MEASURE)}
-    one, two = explain_study(seed, batch_size=first, **settings), explain_study(seed, batch_size=second, **settings)
+    one, two = (explain_study(seed, batch_size=size, confidence=None, measures=list(EVERY_MEASURE)) for size in (first, second))
     for measure, result in one.results.items():
         # Values agree to 1e-12; shares divide by small sums of them.
         values = {"occlusion": ["parts/image", "parts/report", "parts/table", "amount"], "shapley": ["values"], "intershap": ["values"], "interactions": ["values"]}[measure]
@@ -235,13 +234,20 @@ def test_inputs_are_bit_identical_afterwards(inputs: Mapping[str, np.ndarray], b
 
 
 def test_frames_texts_and_tensors_are_unchanged_afterwards() -> None:
-    _, inputs, others = study(0)
-    image, report, table = inputs["image"].copy(), list(inputs["report"]), inputs["table"].copy(deep=True)
-    explain_study(0)
-    again = study(0)[1]
-    np.testing.assert_array_equal(again["image"], image)
-    assert again["report"] == report
-    pd.testing.assert_frame_equal(again["table"], table)
+    model, inputs, others = study(0)
+
+    def greedy(image: np.ndarray, report: list[str], table: pd.DataFrame) -> np.ndarray:
+        output = model(image, report, table)
+        image *= 0
+        report[:] = ["gone"] * len(report)
+        table["age"] = 0.0
+        return output
+
+    ml.explain(greedy, inputs, background=others, task="multilabel", confidence=None, measures=[ml.Occlusion(), ml.Shapley()])
+    fresh = study(0)[1]
+    np.testing.assert_array_equal(inputs["image"], fresh["image"])
+    assert inputs["report"] == fresh["report"]
+    pd.testing.assert_frame_equal(inputs["table"], fresh["table"])
     tensors = {"a": torch.ones(4, 2), "b": torch.arange(4.0)[:, None]}
     before = {name: tensor.clone() for name, tensor in tensors.items()}
     ml.explain(lambda a, b: (a.mul_(2).sum(1) + b[:, 0]).numpy(), tensors, baseline="zeros", output="raw", confidence=None, measures=[ml.Occlusion()])
@@ -249,17 +255,16 @@ def test_frames_texts_and_tensors_are_unchanged_afterwards() -> None:
         assert torch.equal(tensor, before[name])
 
 
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seed", [7])
 def test_the_same_seed_gives_the_same_bits(seed: int) -> None:
-    one, two = explain_study(0, seed=seed), explain_study(0, seed=seed)
+    one, two = (explain_study(0, seed=seed, measures=[ml.Occlusion(), ml.InterSHAP()]) for _ in range(2))
     for name, result in one.results.items():
         assert_identical(result, two[name])
     assert one.provenance == two.provenance
 
 
 def test_another_seed_gives_other_draws_and_other_rows() -> None:
-    settings: dict[str, Any] = {"baseline": ml.Background(rows=4, part_rows=2), "modalities": {"image": ml.Image(patch=2), "report": ml.Text()}}
-    one, two = explain_study(0, seed=0, **settings), explain_study(0, seed=1, **settings)
+    one, two = (explain_study(0, seed=seed, baseline=ml.Background(rows=4, part_rows=2), measures=EVERY_MEASURE[:2]) for seed in (0, 1))
     assert not one.shapley.values.equals(two.shapley.values)
     assert not one.occlusion.draws.equals(two.occlusion.draws)
 
@@ -268,20 +273,20 @@ def test_global_random_states_are_neither_used_nor_changed() -> None:
     np.random.seed(1)  # noqa: NPY002
     torch.manual_seed(1)
     before = np.random.get_state()[1].copy(), torch.get_rng_state()  # type: ignore[union-attr,index]  # noqa: NPY002
-    one = explain_study(0)
+    one = explain_study(0, measures=EVERY_MEASURE[:2])
     assert np.array_equal(np.random.get_state()[1], before[0])  # type: ignore[index]  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[1])
     np.random.seed(2)  # noqa: NPY002
     torch.manual_seed(2)
-    two = explain_study(0)
+    two = explain_study(0, measures=EVERY_MEASURE[:2])
     for name, result in one.results.items():
         assert_identical(result, two[name])
 
 
-@pytest.mark.parametrize("baseline", [None, ml.Background(rows=9, part_rows=3), {"image": "mean", "report": "mask_token", "table": "background"}])
+@pytest.mark.parametrize("baseline", [None, {"image": "mean", "report": "mask_token", "table": "background"}])
 def test_a_measure_says_the_same_alone_and_in_company(baseline: Any) -> None:
     together = explain_study(0, baseline=baseline)
-    for measure in (*EVERY_MEASURE, ml.Reliance()):
+    for measure in (ml.Occlusion(), ml.InterSHAP(), ml.Reliance()):
         assert_identical(explain_study(0, baseline=baseline, measures=[measure])[measure.key], together[measure.key])
 
 
@@ -289,17 +294,17 @@ def test_a_measure_says_the_same_alone_and_in_company(baseline: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "said",
     [
-        {},
-        {"confidence": None},
-        {"groups": list("aabbcde"), "seed": 3, "output": "logit"},
-        {"baseline": ml.Background(rows=5, part_rows=2), "measures": [ml.Occlusion(name="rows"), ml.InterSHAP(reading="package", name="package"), ml.Interactions(index="stii", order=2)]},
-        {"groups": [0, 0, 0, 1, 1, 1, 1]},
+        {"measures": [ml.Occlusion(), ml.Interactions(), ml.Reliance()]},
+        {"confidence": None, "measures": [ml.Occlusion(), ml.Reliance()]},
+        {"groups": list("aabbcde"), "seed": 3, "output": "logit", "measures": [ml.Shapley()]},
+        {"baseline": ml.Background(rows=5, part_rows=2), "measures": [ml.InterSHAP(reading="package", name="package")]},
+        {"groups": [0, 0, 0, 1, 1, 1, 1], "measures": [ml.Occlusion()]},
     ],
 )
-def test_save_and_load_give_back_everything(tmp_path: Path, settings: dict[str, Any]) -> None:
-    saved = explain_study(0, **settings)
+def test_save_and_load_give_back_everything(tmp_path: Path, said: dict[str, Any]) -> None:
+    saved = explain_study(0, **said)
     loaded = ml.load(saved.save(tmp_path / "explanation.nc"))
     assert list(loaded.results) == list(saved.results)
     assert loaded.provenance == saved.provenance
@@ -312,7 +317,7 @@ def test_save_and_load_give_back_everything(tmp_path: Path, settings: dict[str, 
 
 
 def test_save_and_load_give_back_unknown_numbers_and_their_reasons(tmp_path: Path) -> None:
-    saved = explain_game(np.full((4, 3), 0.5), *EVERY_MEASURE, confidence=0.9)
+    saved = explain_game(np.full((4, 3), 0.5), ml.Shapley(), ml.InterSHAP(), confidence=0.9)
     loaded = ml.load(saved.save(tmp_path / "explanation.nc"))
     for name, result in saved.results.items():
         assert result.reasons
@@ -320,7 +325,7 @@ def test_save_and_load_give_back_unknown_numbers_and_their_reasons(tmp_path: Pat
 
 
 def test_a_number_a_row_with_and_without_intervals() -> None:
-    with_intervals, without = explain_study(0).to_frame(), explain_study(0, confidence=None).to_frame()
-    assert len(without) == len(with_intervals) > 50
+    with_intervals, without = (explain_study(0, confidence=confidence, measures=EVERY_MEASURE[:2]).to_frame() for confidence in (0.95, None))
+    assert len(without) == len(with_intervals) > 30
     assert "lower" not in without.columns or without["lower"].isna().all()
     np.testing.assert_array_equal(without["value"], with_intervals["value"])

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modalens import Image, Series, Vector, Volume
+from modalens import Image, InputError, Series, Vector, Volume
 from modalens.modalities import Modality, Parts
 
 SIDES = st.integers(1, 9)
@@ -233,8 +233,6 @@ def test_described_in_one_line(kind: Modality, samples: np.ndarray, says: str) -
     assert resolved.describe(canonical, parts) == says
 
 
-def test_a_series_of_pandas_columns_is_refused_as_an_image() -> None:
-    from modalens import InputError
-
-    with pytest.raises(InputError, match="'scan'.*Image expects"):
+def test_a_table_is_refused_as_an_image() -> None:
+    with pytest.raises(InputError, match=r"'scan'.*Image expects"):
         Image().resolve("scan", pd.DataFrame(np.zeros((3, 4))))

@@ -85,9 +85,14 @@ def predict(model: nn.Module, cohort: Cohort, *, batch_size: int = 256) -> np.nd
     """
     names = tuple(getattr(model, "modalities", cohort.inputs))
     inputs = {name: as_tensor(cohort.inputs[name]) for name in names}
+    tokens = [values for values in inputs.values() if not values.is_floating_point()]
+    lengths = sum((ids != 0).sum(1) for ids in tokens) if tokens else torch.zeros(len(cohort))
+    logits: list[Tensor] = []
+    order = torch.argsort(torch.as_tensor(lengths), stable=True)  # texts of like length together, so that a batch needs no more padding than its longest
     with torch.no_grad():
-        chunks = [model(**{name: values[rows] for name, values in inputs.items()}) for rows in torch.split(torch.arange(len(cohort)), batch_size)]
-    return torch.cat(chunks).numpy()
+        for rows in torch.split(order, batch_size):
+            logits.append(model(**{name: _unpadded(values[rows]) for name, values in inputs.items()}))
+    return torch.cat(logits)[torch.argsort(order)].numpy()
 
 
 def score(model: nn.Module, study: Study) -> float:
@@ -188,6 +193,11 @@ def _prepared(cohort: Cohort, names: Sequence[str], frozen: Mapping[str, Sentenc
     """The cohort's samples as tensors; what a frozen encoder sees as its embeddings, so that they are computed once and not every epoch."""
     inputs = {name: as_tensor(cohort.inputs[name]) for name in names}
     return {name: frozen[name].embed(values) if name in frozen else values for name, values in inputs.items()}
+
+
+def _unpadded(samples: Tensor) -> Tensor:
+    """Token ids without the columns that hold padding only; other samples as they are."""
+    return samples if samples.is_floating_point() else samples[:, : max(1, int((samples != 0).sum(1).max()))]
 
 
 def _labels(cohort: Cohort) -> Tensor:

@@ -83,10 +83,12 @@ class Plan:
         return {kind: (masks, rows) for kind, (masks, rows) in kinds.items()}
 
     def __str__(self) -> str:
-        lines = [f"{kind:<28}{masks:>8,} masks {rows:>12,} rows" for kind, (masks, rows) in self.by_kind().items()]
-        lines.append(f"{'in all':<28}{len(self):>8,} masks {self.rows:>12,} rows through the model, {self.batch_size} at a time")
-        lines += [f"  encoder of {name:<16}{rows:>22,} rows" for name, rows in self.encoder_rows.items()]
-        lines.append(f"  head{'':<22}{self.head_rows:>22,} rows")
+        kinds = self.by_kind()
+        width = max(28, 2 + max(map(len, kinds), default=0))
+        lines = [f"{kind:<{width}}{masks:>8,} masks {rows:>12,} rows" for kind, (masks, rows) in kinds.items()]
+        lines.append(f"{'in all':<{width}}{len(self):>8,} masks {self.rows:>12,} rows through the model, {self.batch_size} at a time")
+        lines += [f"{f'  encoder of {name}':<{width}}{rows:>27,} rows" for name, rows in self.encoder_rows.items()]
+        lines.append(f"{'  head':<{width}}{self.head_rows:>27,} rows")
         lines.append(f"memory: {self.batch_bytes / 2**20:.1f} MiB of inputs a batch, {self.value_bytes / 2**20:.1f} MiB of values ({self.blocks} background blocks kept apart)")
         if self.seconds is not None:
             lines.append(f"time: about {self.seconds:.0f} s, from the first rows")

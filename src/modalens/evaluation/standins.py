@@ -75,7 +75,9 @@ class StandIns:
         present = [other for other in self.patients.modalities if other not in {absent for absent, *_ in key}]
         if not isinstance(self._slots[name, slot], Conditional) or not present:
             return self.order[:draws]
-        unlike = sum(self.distances[other] for other in present)
+        unlike = np.sum([self.distances[other] for other in present], axis=0)
+        if self.background is self.patients:
+            np.fill_diagonal(unlike, np.inf)  # nobody is their own neighbour
         return np.argsort(unlike, axis=1, kind="stable")[:, :draws]
 
     def fill(self, name: str, slot: str) -> np.ndarray:

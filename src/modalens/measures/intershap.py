@@ -40,7 +40,7 @@ class InterSHAP(Measure):
     signed (modality, modality_2): mean of phi_ij for the target, with an interval that can exclude 0; super_additive and sub_additive: its positive and negative parts, averaged apart.
     by_space (space), by_baseline (baseline): the score under the other spaces and baselines.
     null (space), excess (space): the score of the additive projection of the model's log-odds on the same samples, and what the model has beyond it. An additive model in log-odds
-        scores above 0 in probability; that much proves nothing. local_corrected: the local score with the noise of finitely many background rows removed (jackknife).
+        scores above 0 in probability; that much proves nothing. local_corrected: the local score less the noise of finitely many background rows.
     values (sample, modality, modality_2): phi of the target.
     Where each output is scored by itself, all of these have an axis `output`.
 
@@ -157,26 +157,31 @@ class InterSHAP(Measure):
                 return statistics.average(order_shares(abs(coefficients), problem.resolution), weights)
 
     def _local_corrected(self, problem: Problem, values: Values, phi: xr.DataArray) -> xr.DataArray:
-        """The jackknife: B I - (B - 1) mean of I with one of B blocks of background rows left out. The bias of |noisy phi| falls with the rows, and this removes its first order."""
+        """The local score with sqrt(max(phi^2 - s^2, 0)) for |phi|, s being phi's own Monte-Carlo error (jackknife over blocks of background rows).
+
+        On average noise adds s^2 to phi^2, so a term that is 0 looks like one of size s, which falls only with the root of the rows.
+        """
         first = problem.coalition_baselines[0]
         blocks = min(JACKKNIFE_BLOCKS, values.blocks_in([Outputs(masks=problem.coalition_masks, baseline=first)]))
-        whole = _local(problem, phi).mean("sample")
         if blocks < 2:
-            return whole
-        parted = [_local(problem, _phi(problem, values.without_block(block, blocks).mean(problem.coalition_masks, first))).mean("sample") for block in range(blocks)]
-        return (blocks * whole - (blocks - 1) * sum(parted) / blocks).clip(0, 1)
+            return _local(problem, phi).mean("sample")
+        left_out = [{"phi": _phi(problem, values.without_block(block, blocks).mean(problem.coalition_masks, first))} for block in range(blocks)]
+        noise = statistics.jackknife_error(left_out)["phi"]
+        return _local(problem, (phi**2 - noise**2).clip(min=0) ** 0.5).mean("sample")
 
 
 def _additive_games(problem: Problem, values: Values) -> dict[str, np.ndarray]:
-    """v(S) of the model's best additive approximation on the log-odds, in every space; nothing where log-odds or single background rows are not kept."""
-    if "logit" not in problem.spaces:
-        return {}
-    rows = values.blocks_of(problem.coalition_masks, problem.coalition_baselines[0], space="logit", single=True)
+    """v(S) of the model's best additive approximation, in every space: additive on the log-odds where there are any; nothing where single background rows are not kept."""
+    base = "logit" if "logit" in problem.spaces else problem.space
+    rows = values.blocks_of(problem.coalition_masks, problem.coalition_baselines[0], space=base, single=True)
     if rows is None:
         return {}
     additive = indices.additive_projection(rows)
+    games = {f"additive {base}": additive.mean(axis=1)}
+    if base != "logit":
+        return games
     probability = expit(additive) if problem.task == "multilabel" else softmax(additive, axis=-1)
-    return {"additive logit": additive.mean(axis=1), "additive probability": np.asarray(probability).mean(axis=1)}
+    return games | {"additive probability": np.asarray(probability).mean(axis=1)}
 
 
 def _named(problem: Problem, scores: np.ndarray, leading: tuple[str, ...]) -> xr.DataArray:

@@ -33,7 +33,7 @@ class Occlusion(Measure):
     anchor (modality): the contribution with every modality as one part; anchor_by_baseline (baseline, modality) under each baseline of the run.
     entropy: of the contribution, 0 (one modality has it all) to 1 (equal shares). standard_error (modality): by the delta method.
     amount (modality): D_i, in units of the output.
-    parts {modality: (sample, part, output)}: signed p0 - p_l, NaN where a sample has fewer parts. part_count (sample, modality).
+    parts {modality: (sample, part, output)}: signed p0 - p_l, NaN where a sample has fewer parts; the coordinate `part` names shared parts, `word` a sample's own. part_count (sample, modality).
     part_contribution {modality: (part)}: m_i^l, the share of the whole, where samples share their parts.
 
     Example
@@ -119,7 +119,8 @@ class Occlusion(Measure):
             parts = range(int(problem.part_count[name].max()))
             without = values.mean([Mask.part(name, part) for part in parts], baseline, draws="part")
             labels = problem.part_names[name][0] if problem.shared_parts(name) else parts
-            signed[name] = by_output(problem, present - without, ("part", labels)).transpose("sample", "part", "output")
+            changes = by_output(problem, present - without, ("part", labels)).transpose("sample", "part", "output")
+            signed[name] = changes if problem.shared_parts(name) else changes.assign_coords(word=(("sample", "part"), _words(problem.part_names[name], len(parts))))
         return signed
 
     def _whole(self, problem: Problem, values: Values, baseline: str) -> xr.DataArray:
@@ -142,6 +143,11 @@ class Occlusion(Measure):
 def _baselines(problem: Problem) -> list[str]:
     """The baseline of the parts, and the others under which the anchor is shown."""
     return list(dict.fromkeys((*problem.part_baselines, *problem.coalition_baselines)))
+
+
+def _words(names: Sequence[Sequence[str]], longest: int) -> np.ndarray:
+    """The names of every sample's own parts, such as words: (sample, part), empty where a sample has fewer."""
+    return np.array([[*own, *[""] * (longest - len(own))] for own in names], dtype=object).reshape(len(names), longest)
 
 
 def normalised_entropy(shares: xr.DataArray, dim: str = "modality") -> xr.DataArray:

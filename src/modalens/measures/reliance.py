@@ -10,11 +10,14 @@ import numpy as np
 import xarray as xr
 
 from modalens import statistics
-from modalens.errors import InputError, choice
+from modalens.errors import InputError, choice, listed
 from modalens.measures.base import Arrays, Measure, by_output
 from modalens.measures.occlusion import Occlusion
 from modalens.measures.performance import METRICS
 from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
+
+COLLAPSE = 0.05
+"""A modality with a smaller share counts as ignored: a convention."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Reliance(Measure):
     """
 
     metric: Literal["auc", "accuracy", "r2"] | None = None
-    collapse: float = 0.05
+    collapse: float = COLLAPSE
     occlusion: Occlusion = field(default_factory=Occlusion)
 
     default_name: ClassVar[str] = "reliance"
@@ -80,7 +83,7 @@ class Reliance(Measure):
         rows = np.atleast_2d(weights.transpose(..., "sample").values)
 
         def scored(outputs: xr.DataArray) -> xr.DataArray:
-            scores = [metric(labels, outputs.sel(modality=name).values, rows) for name in outputs.modality.values]
+            scores = [metric(labels, _by_class(problem, outputs.sel(modality=name).values), rows) for name in outputs.modality.values]
             found = xr.DataArray(scores, dims=("modality", "draw"), coords={"modality": outputs.modality})
             return found if "draw" in weights.dims else found.isel(draw=0)
 
@@ -93,6 +96,12 @@ class Reliance(Measure):
         bounds = statistics.interval(draws, problem.confidence) if problem.confidence else xr.Dataset()
         verdicts = [self._verdict(bounds, name) for name in problem.modalities]
         return {"verdict": xr.DataArray(np.array(verdicts, dtype=object), dims="modality", coords={"modality": list(problem.modalities)})}
+
+    def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
+        undefined = [name for name, array in found.items() if bool(array.isnull().any())]
+        labels = self._require_labels(problem)
+        absent = [name for position, name in enumerate(problem.outputs) if labels.ndim == 1 and position not in labels]
+        return dict.fromkeys(undefined, f"no patient is labelled {listed(absent)}, so there is no AUC for it" if absent else "the labels are all the same, so there is nothing to predict")
 
     def settings(self, problem: Problem) -> dict[str, Any]:
         return {"metric": self._metric(problem), "collapse": self.collapse, "baseline": problem.coalition_baselines[0]}
@@ -117,10 +126,18 @@ class Reliance(Measure):
     def _require_labels(self, problem: Problem) -> np.ndarray:
         if problem.labels is None:
             raise InputError("Reliance scores the model against labels, and none were given: labels= one a patient, or leave Reliance out.")
-        if self._metric(problem) == "auc" and any(len(np.unique(column)) < 2 for column in (problem.labels.T if problem.labels.ndim == 2 else [problem.labels])):
+        metric, classes = self._metric(problem), problem.task != "regression"
+        if classes == (metric == "r2"):
+            raise InputError(f"Reliance(metric={metric!r}) needs {'values' if classes else 'classes'}, and the task is {problem.task}: use metric={'auc' if classes else 'r2'!r}.")
+        if metric == "accuracy" and "probability" not in problem.spaces and (problem.task == "multilabel" or len(problem.outputs) == 1):
+            raise InputError(f"Reliance(metric='accuracy') needs probabilities to tell a hit from a miss; output={problem.space!r} keeps none: use output='probability', or metric='auc'.")
+        if metric == "r2" and problem.labels.shape[1] != len(problem.outputs):
+            raise InputError(
+                f"labels: expected a value for each of the outputs {listed(problem.outputs)}, came {problem.labels.shape[1]} a patient; "
+                f"give labels of shape {(problem.samples, len(problem.outputs))}."
+            )
+        if metric == "auc" and any(len(np.unique(column)) < 2 for column in (problem.labels.T if problem.labels.ndim == 2 else [problem.labels])):
             raise InputError("labels: an AUC needs at least two classes, and all labels are the same; give more patients, or Reliance(metric='accuracy').")
-        if self._metric(problem) != "r2" and problem.task == "regression":
-            raise InputError(f"Reliance(metric={self.metric!r}) needs classes, and the task is regression: use metric='r2'.")
         return problem.labels
 
     def _alone(self, problem: Problem) -> list[Mask]:
@@ -128,3 +145,8 @@ class Reliance(Measure):
 
     def _without(self, problem: Problem) -> list[Mask]:
         return [Mask.without(name) for name in problem.modalities]
+
+
+def _by_class(problem: Problem, outputs: np.ndarray) -> np.ndarray:
+    """Outputs with a column a class: one raw number ranks patients for the second of two classes, and against the first."""
+    return np.concatenate([-outputs, outputs], axis=1) if problem.task == "classification" and outputs.shape[1] == 1 else outputs

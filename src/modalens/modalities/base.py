@@ -212,8 +212,11 @@ def close_container(container: Container, samples: np.ndarray) -> Any:
             dtype, device = container.dtype
             return torch.from_numpy(np.ascontiguousarray(samples)).to(device=device, dtype=dtype)
         case "DataFrame":
-            frame = pd.DataFrame(samples, columns=container.columns)
-            return frame.astype(dict(zip(container.columns, container.dtype, strict=True)))
+            kinds = set(container.dtype)
+            # One type of NumPy's for all columns is a single conversion, and most tables are such.
+            if len(kinds) == 1 and isinstance(kind := kinds.pop(), np.dtype):
+                return pd.DataFrame(samples.astype(kind, copy=False), columns=container.columns)
+            return pd.DataFrame(samples, columns=container.columns).astype(dict(zip(container.columns, container.dtype, strict=True)))
         case "Series":
             return pd.Series(samples, name=container.columns).astype(container.dtype)
         case _:

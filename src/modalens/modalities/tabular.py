@@ -37,7 +37,7 @@ class Tabular(Modality):
 
     @property
     def noun(self) -> str:
-        return "column" if not self.groups else "column or group"
+        return "part" if self.groups else "column"
 
     def resolve(self, name: str, samples: Any) -> Self:
         container, values = open_container(samples)
@@ -108,7 +108,9 @@ class Tabular(Modality):
             for member in members:
                 position = self._position(name, group, member)
                 if position in owner:
-                    raise InputError(f"modality {name!r}: column {self.columns[position]!r} is in the groups {owner[position]!r} and {group!r}; every column belongs to one part: leave it in one of them.")
+                    raise InputError(
+                        f"modality {name!r}: column {self.columns[position]!r} is in the groups {owner[position]!r} and {group!r}; every column belongs to one part: leave it in one of them."
+                    )
                 owner[position] = group
         labels = [owner.get(position, column) for position, column in enumerate(self.columns)]
         clash = set(owner.values()) & {column for position, column in enumerate(self.columns) if position not in owner}

@@ -172,7 +172,9 @@ class Text(Modality):
             raise InputError(f"modality {name!r}: expected token ids as an array (samples, length), came shape {ids.shape}; pad them to one length.")
         known = len(self.tokenizer)
         if ids.min() < 0 or ids.max() >= known:
-            raise InputError(f"modality {name!r}: token ids from {ids.min()} to {ids.max()}, and the tokenizer's vocabulary has 0 to {known - 1}; give the tokenizer that these ids come from.")
+            raise InputError(
+                f"modality {name!r}: token ids from {ids.min()} to {ids.max()}, and the tokenizer's vocabulary has 0 to {known - 1}; give the tokenizer that these ids come from."
+            )
         self._refuse_empty(name, np.flatnonzero(np.isin(ids, _special_ids(self.tokenizer)).all(axis=1)).tolist())
         return ids
 

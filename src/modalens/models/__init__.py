@@ -29,5 +29,8 @@ def adapt(model: Any) -> Model:
     if is_estimator(model):
         return EstimatorModel(model)
     if not callable(model):
-        raise InputError(f"the model is a {type(model).__name__}, which can't be called: expected a torch module, a scikit-learn estimator, or a function of the modalities by keyword; load it, or wrap it in such a function.")
+        raise InputError(
+            f"the model is a {type(model).__name__}, which can't be called: expected a torch module, a scikit-learn estimator, or a function of the modalities by keyword; "
+            "load it, or wrap it in such a function."
+        )
     return FunctionModel(model)

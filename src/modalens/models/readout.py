@@ -173,7 +173,7 @@ def _decide_task(raw: np.ndarray, link: str | None, task: str | None) -> tuple[T
     if link == "sigmoid":
         if task == "classification" and width > 1:
             raise InputError(f"link='sigmoid' with {width} outputs is multilabel: say task='multilabel', or link='softmax' for exclusive classes.")
-        decided: Task = "classification" if width == 1 else "multilabel"
+        decided: Task = "multilabel" if width > 1 or task == "multilabel" else "classification"
         return decided, () if task else (f"task: {decided} (link='sigmoid', {width} outputs)",)
     _require_probabilities(raw)
     exclusive = width > 1 and bool(np.allclose(raw.sum(axis=1), 1, atol=1e-3))

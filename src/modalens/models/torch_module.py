@@ -71,7 +71,7 @@ class TorchModel(Model):
             values = _numbers(values)
         if not isinstance(values, np.ndarray) or values.dtype == object:
             return values
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))
         return tensor.to(device=self.device, dtype=self.dtype if tensor.is_floating_point() else None)
 
 

@@ -58,7 +58,7 @@ def part_contributions(explanation: Explanation, modality: str, *, top: int = 12
     shown = shares[: max(1, min(top, int((shares > 0).sum())))]
     rest = shares[shown.size :]
     ax = axes_of(ax, width=5.0, height=1.05 + 0.24 * shown.size)
-    ax.barh(np.arange(shown.size), shown.values, height=min(0.72, 0.12 * shown.size), color=BLUE)
+    ax.barh(np.arange(shown.size), shown.values, height=min(0.72, 0.3 + 0.14 * shown.size), color=BLUE)
     name_rows(ax, [str(part) for part in shown.part.values], width=34)
     others = f"\n{rest.size} others together: {float(rest.sum()):.1f} %" if rest.size else ""
     ax.set_xlabel(f"share of the change in the output (%){others}")

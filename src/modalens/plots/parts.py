@@ -175,7 +175,7 @@ def _coloured_words(ax: Axes, values: np.ndarray, words: list[str], norm: Normal
 
 
 def _bars(ax: Axes, values: np.ndarray, names: list[str], colours: Any, label: str) -> None:
-    ax.barh(np.arange(len(values)), values, height=min(0.74, 0.14 * len(values)), color=colours, edgecolor="#555555", linewidth=0.5)
+    ax.barh(np.arange(len(values)), values, height=min(0.74, 0.3 + 0.14 * len(values)), color=colours, edgecolor="#555555", linewidth=0.5)
     name_rows(ax, names, width=34)
     if (values < 0).any():
         ax.axvline(0, color="#333333", linewidth=0.7)

@@ -90,7 +90,8 @@ def target_words(explanation: Explanation) -> str:
     if len(outputs) == 1:
         return quantity if space_of(explanation) == "raw" else f"{quantity} of {outputs[0]}"
     if target == "predicted":
-        return f"{quantity} of the predicted class" if explanation.provenance["task"] == "classification" else f"{quantity} of each output"
+        each = "each output" if space_of(explanation) == "raw" else f"{quantity} of each output"
+        return f"{quantity} of the predicted class" if explanation.provenance["task"] == "classification" else each
     return f"{quantity} of {outputs[target] if isinstance(target, int) else target if target in outputs else 'the output named for each patient'}"
 
 

@@ -123,6 +123,9 @@ def aside(ax: Axes, text: str) -> None:
 
 
 def light_grid(ax: Axes) -> None:
+    """Light lines to read values by, beneath what is drawn, and no box around it, also on axes made elsewhere."""
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     ax.tick_params(axis="x", length=2.5)
 

@@ -7,19 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from modalens.explanation import Explanation
+from modalens.explanation import DISAGREEMENT, Explanation
 from modalens.measures import Result
+from modalens.measures.reliance import COLLAPSE
 from modalens.plots.reading import bounds_of, contribution_views, pairs, result_of, results_of, space_of
 from modalens.report.wording import baseline_label, capital, in_words, metric_words, points, quote, rounded_percent, score, with_bounds
 
-COLLAPSE = 0.05
-"""A modality counts as ignored where the upper bound of its contribution lies below this share, a convention (Reliance has its own setting)."""
-
 MARGIN = 0.01
 """Interaction counts as shown where even the lower bound of what is beyond an additive model lies above this share, a convention."""
-
-DISAGREEMENT = 0.1
-"""Two baselines disagree where a share under them differs by more than this."""
 
 CHANCE = {"auc": 0.5, "r2": 0.0}
 """What a model that knows nothing scores."""
@@ -138,7 +133,8 @@ def _combination(explanation: Explanation, result: Result, output: str | None) -
         case "additive":
             return f"The model adds its modalities up rather than combining them: {evidence}."
         case "no interval":
-            return f"{capital(evidence)}; without intervals nothing more can be said."
+            said = capital(evidence.replace("its", "the model's", 1))
+            return f"{said}; without intervals nothing more can be said."
     return f"That the model combines its modalities is not shown: {evidence}{_no_pair(explanation, result, output)}."
 
 

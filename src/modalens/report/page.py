@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,15 +20,16 @@ from matplotlib.axes import Axes
 from modalens import plots
 from modalens.errors import InputError
 from modalens.explanation import Explanation
+from modalens.measures import Result
 from modalens.plots.overview import tables_of
-from modalens.plots.reading import contribution_views, one_output, result_of, results_of
+from modalens.plots.reading import contribution_views, one_output, result_of
 from modalens.report.headline import headline
-from modalens.report.wording import in_words, quote
-from modalens.summary import Table, baselines_in_words, by_topic, notes, title_words
+from modalens.report.wording import NOT_DEFINED, in_words, quote
+from modalens.summary import Table, baselines_in_words, by_topic, caveats, title_words
 
 FOLDER = Path(__file__).parent
 
-PIXELS_PER_INCH = 96
+PIXELS_PER_POINT = 96 / 72
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ def _contents(explanation: Explanation) -> dict[str, Any]:
         "warnings": about["warnings"],
         "sections": _sections(explanation),
         "evaluated": _evaluated(explanation),
-        "caveats": [note for note in notes(explanation) if not note.startswith(("Warning: ", "Measured is ", "The model saw "))] + CAVEATS,
+        "caveats": caveats(explanation) + CAVEATS,
         "versions": _versions(explanation),
         "citation": explanation.citation(),
     }
@@ -131,22 +133,19 @@ def _sections(explanation: Explanation) -> list[Section]:
     output = None if intershap is None else one_output(intershap.score, None, intershap.score)[1]
     found = []
     if contribution_views(explanation):
-        shown = [_picture(lambda ax: plots.contributions(explanation, ax=ax), (7.2, 1.2 + 0.62 * len(explanation.modalities)), _alt_of(topics["contribution"]))]
+        shown = [_picture(plots.contributions(explanation), _alt_of(topics["contribution"]))]
         for name in tables_of(explanation):
-            shown.append(_picture(lambda ax, name=name: plots.part_contributions(explanation, name, ax=ax), (6.2, 3.2), f"Bars of the parts of {name} that carry most; the largest are in the table of parts."))  # type: ignore[misc]
+            shown.append(_picture(plots.part_contributions(explanation, name), f"Bars of the parts of {name} that carry most; the largest are in the table of parts."))
         found.append(Section(title="How much each modality carries", words=CONTRIBUTION_WORDS, figures=tuple(shown), tables=tuple(topics["contribution"])))
     if topics["interaction"]:
-        shown = []
+        shown = [_picture(plots.orders(explanation, output=output), "Stacked bars of what single modalities, pairs and larger sets do; the numbers are in the tables below.")]
         if intershap is not None:
-            shown.append(_picture(lambda ax: plots.interaction_scores(explanation, output=output, ax=ax), (7.2, 2.3), _alt_of(topics["interaction"])))
-        shown.append(_picture(lambda ax: plots.orders(explanation, output=output, ax=ax), (7.2, 2.1), "Stacked bars of what single modalities, pairs and larger sets do; the numbers are in the tables below."))
-        if intershap is not None:
-            size = 1.6 + 0.7 * len(explanation.modalities)
             alt = f"Heat map of what each modality does by itself and with each other one{'' if output is None else f', for {output}'}; the pairs are in a table below."
-            shown.append(_picture(lambda ax: plots.interaction_matrix(explanation, output=output, ax=ax), (max(size + 0.8, 3.8), size), alt))
+            scored = _picture(plots.interaction_scores(explanation, output=output), _alt_of(topics["interaction"]))
+            shown = [scored, *shown, _picture(plots.interaction_matrix(explanation, output=output), alt)]
         found.append(Section(title="Whether modalities are combined", words=INTERACTION_WORDS, figures=tuple(shown), tables=tuple(topics["interaction"])))
     if topics["reliance"]:
-        pictured = _picture(lambda ax: plots.reliance(explanation, ax=ax), (7.2, 1.4 + 0.45 * len(explanation.modalities)), _alt_of(topics["reliance"]))
+        pictured = _picture(plots.reliance(explanation), _alt_of(topics["reliance"]))
         found.append(Section(title="How well it predicts without them", words=RELIANCE_WORDS, figures=(pictured,), tables=tuple(topics["reliance"])))
     if topics["other"]:
         found.append(Section(title="Other measures", words=(), figures=(), tables=tuple(topics["other"])))
@@ -157,7 +156,7 @@ CONTRIBUTION_WORDS = (
     "A part of the input is hidden: it is replaced by something that says nothing about this patient. The more the model's output changes, the more that part carried. The "
     "changes of each modality are given as shares of all changes. A large share means that the model uses the modality; it does not mean that the model is right.",
     "It is asked in up to three ways. Hidden part by part (patch, column, word): sensitive to how finely a modality is cut. Hidden as a whole: not so. Shapley value: averaged "
-    "over all combinations of what else is hidden. Where the three agree, the answer is solid.",
+    "over all combinations of what else is hidden. Where the three agree, the answer does not depend on how one asks.",
 )
 
 INTERACTION_WORDS = (
@@ -180,11 +179,15 @@ def _evaluated(explanation: Explanation) -> dict[str, str]:
         "Patients": f"{about['samples']:,} samples; {background['rows']:,} background samples" + (", the same ones" if background["are_the_explained_samples"] else ""),
         "Modalities": "; ".join(f"{name}: {words}" for name, words in about["modalities"].items()),
         "Model's task and outputs": f"{about['task']}: {', '.join(about['outputs'])}",
-        "What was measured": f"{about['value_function']}.",
+        "What was measured": f"For each set S of inputs that the model is given as they are: {about['value_function']}.",
         **{f"What stands in (“{label}”)": f"{words}." for label, words in baselines_in_words(explanation).items()},
-        "Measures": "; ".join(f"{result.title} ({', '.join(f'{key} {value}' for key, value in result.settings.items() if not isinstance(value, dict))})" for result in explanation.results.values()),
+        "Measures": "; ".join(f"{result.title} ({_settings(result)})" for result in explanation.results.values()),
         "Rows through the model": f"{about['head_rows']:,} in all ({rows}), and {about['check_rows']:,} to check that the model is deterministic and does not mix patients",
     }
+
+
+def _settings(result: Result) -> str:
+    return ", ".join(f"{name} {value}" for name, value in result.settings.items() if not isinstance(value, dict))
 
 
 def _versions(explanation: Explanation) -> dict[str, str]:
@@ -201,32 +204,41 @@ def _versions(explanation: Explanation) -> dict[str, str]:
 
 
 def _scores_section(scores: pd.DataFrame) -> Section:
-    labels = [str(name) for name in scores.columns]
-    rows = tuple((str(index), *("n/a" if pd.isna(value) else f"{value:.3f}" if isinstance(value, float) else str(value) for value in row)) for index, row in zip(scores.index, scores.to_numpy(dtype=object), strict=True))
-    table = Table(title="Scores of trained models", columns=(str(scores.index.name or "model"), *labels), rows=rows)
-    words = ("These models were trained with and without modalities. Where one without a modality scores as well, that modality is not needed, however much the model above uses it.",)
+    rows = tuple((str(index), *(_number(value) for value in row)) for index, row in zip(scores.index, scores.to_numpy(dtype=object), strict=True))
+    table = Table(title="Scores of trained models", columns=(str(scores.index.name or "model"), *map(str, scores.columns)), rows=rows)
+    words = (
+        "These models were trained with and without modalities. Where one without a modality scores as well, that modality is not needed, however much the model above uses it.",
+    )
     return Section(title="Whether the modalities are useful", words=words, figures=(), tables=(table,))
 
 
+def _number(value: Any) -> str:
+    if pd.isna(value):
+        return NOT_DEFINED
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
 def _sample_section(explanation: Explanation, sample: int) -> Section:
-    words = ("How much the output changes when each part of this one patient's input is hidden. The darker, the more; a part that is not coloured changes nothing.",)
-    figures = [_picture(lambda _, name=name: plots.parts(explanation, name, sample), None, f"The parts of {name} of sample {sample}, coloured by how much each changes the output.") for name in explanation.modalities]  # type: ignore[misc]
-    return Section(title=f"Sample {sample}, part by part", words=words, figures=tuple(figures), tables=())
+    words = ("How much the output changes when each part of this one patient's input is hidden. The darker, the more; a part without colour changes nothing.",)
+    named = [(name, f"The parts of {name} of sample {sample}, coloured by how much each changes the output.") for name in explanation.modalities]
+    pictures = tuple(_picture(plots.parts(explanation, name, sample), alt) for name, alt in named)
+    return Section(title=f"Sample {sample}, part by part", words=words, figures=pictures, tables=())
 
 
 # Figures in the page --------------------------------------------------------------------------------------------------------------------
 
 
-def _picture(draw: Callable[[Any], Axes], size: tuple[float, float] | None, alt: str) -> Picture:
+def _picture(ax: Axes, alt: str) -> Picture:
     """A figure as a vector image within the page. As an image it can't run or load anything, and its names can't clash with another's."""
-    figure = mpl.figure.Figure(figsize=size, layout="constrained") if size else None
-    figure = draw(figure.subplots() if figure is not None else None).get_figure(root=True)
+    figure = ax.get_figure(root=True)
     assert figure is not None
     drawing = io.BytesIO()
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "modalens"}):
         figure.savefig(drawing, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.05)
-    encoded = base64.b64encode(drawing.getvalue()).decode("ascii")
-    return Picture(source=f"data:image/svg+xml;base64,{encoded}", alt=alt, width=round(PIXELS_PER_INCH * figure.get_figwidth()))
+    image = drawing.getvalue()
+    points = re.search(rb'<svg[^>]*? width="([\d.]+)pt"', image)
+    assert points is not None
+    return Picture(source=f"data:image/svg+xml;base64,{base64.b64encode(image).decode('ascii')}", alt=alt, width=round(float(points[1]) * PIXELS_PER_POINT))
 
 
 def _alt_of(tables: Sequence[Table]) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 import modalens as ml
 from explained import EVERY, lesion, multilabel, omics, pair, regression, report
+from modalens.evaluation import plan
 from modalens.report.wording import percent, rounded_percent
 from modalens.summary import Table, content, tables
 
@@ -109,10 +110,16 @@ def test_an_undefined_number_is_n_a_with_its_reason() -> None:
     assert "nan" not in str(explanation).lower().replace("dominan", "")
 
 
-def test_a_regression_says_why_there_is_no_additive_null() -> None:
-    shown = table(regression(), "Whether modalities are combined")
+def test_a_missing_additive_null_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "VALUES_BUDGET", 0)  # so that background rows are pooled, and an additive model can't be fitted to single ones
+    explanation = pair()
+    shown = table(explanation, "Whether modalities are combined")
     assert shown.rows[0][2:] == ("n/a", "n/a")
-    assert any(note == f"n/a: {regression().intershap.reasons['null']}." for note in shown.notes)
+    assert any(note == f"n/a: {explanation.intershap.reasons['null']}." for note in shown.notes)
+
+
+def test_an_additive_regression_would_show_nothing() -> None:
+    assert table(regression(), "Whether modalities are combined").rows[0][2].startswith("0.0 %")
 
 
 def test_without_intervals_nothing_stands_in_brackets() -> None:

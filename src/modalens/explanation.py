@@ -183,7 +183,7 @@ def _frame(measure: str, name: str, array: xr.DataArray, bounds: xr.DataArray | 
     if noise is not None:
         columns["monte_carlo_error"] = noise
     dataset = xr.Dataset(columns)
-    frame = dataset.to_dataframe().reset_index() if dataset.sizes else pd.DataFrame([{key: float(value) for key, value in columns.items()}])
+    frame = dataset.to_dataframe(dim_order=list(map(str, array.dims))).reset_index() if dataset.sizes else pd.DataFrame([{key: float(value) for key, value in columns.items()}])
     frame.insert(0, "quantity", name)
     frame.insert(0, "measure", measure)
     return frame
@@ -196,23 +196,35 @@ def _groups(path: str, result: Result) -> dict[str, xr.Dataset]:
     plain = {name: array for name, array in result.arrays.items() if isinstance(array, xr.DataArray)}
     nested = {name: arrays for name, arrays in result.arrays.items() if not isinstance(arrays, xr.DataArray)}
     about = {name: getattr(result, name) for name in ("measure", "title", "confidence", "resampled", "reasons", "settings", "citation")}
-    # A group a variable: arrays of one measure may use one axis name for different lengths.
     groups = {path: xr.Dataset(attrs={"about": json.dumps(about), "arrays": json.dumps(list(result.arrays))})}
-    groups |= {f"{path}/arrays/{name}": array.to_dataset(name=name) for name, array in plain.items()}
+    groups |= {f"{path}/arrays/{place}": pack for place, pack in enumerate(_packed(plain))}
     groups |= {f"{path}/nested/{name}/{modality}": array.to_dataset(name=modality) for name, arrays in nested.items() for modality, array in arrays.items()}
     return groups | {f"{path}/draws": result.draws, f"{path}/monte_carlo_error": result.monte_carlo_error}
 
 
+def _packed(arrays: Mapping[str, xr.DataArray]) -> list[xr.Dataset]:
+    """The arrays in as few datasets as will do: those of one dataset agree on the labels of the axes that they share."""
+    packs: list[xr.Dataset] = []
+    for name, array in arrays.items():
+        for place, pack in enumerate(packs):
+            try:
+                packs[place] = xr.merge([pack, array.to_dataset(name=name)], join="exact", compat="equals")
+                break
+            except ValueError:
+                continue
+        else:
+            packs.append(array.to_dataset(name=name))
+    return packs
+
+
 def _restored(node: Any) -> Result:
     about = json.loads(node.attrs["about"])
-    arrays: dict[str, Any] = {}
-    for name in json.loads(node.attrs["arrays"]):
-        if "arrays" in node.children and name in node["arrays"].children:
-            arrays[name] = node[f"arrays/{name}"].to_dataset(inherit=False)[name]
-        elif "nested" in node.children and name in node["nested"].children:
-            arrays[name] = {str(modality): child.to_dataset(inherit=False)[modality] for modality, child in node[f"nested/{name}"].children.items()}
-        else:
-            arrays[name] = {}
+    packs = [child.to_dataset(inherit=False) for child in node["arrays"].children.values()] if "arrays" in node.children else []
+    found: dict[str, Any] = {str(name): pack[name] for pack in packs for name in pack.data_vars}
+    if "nested" in node.children:
+        for name, child in node["nested"].children.items():
+            found[str(name)] = {str(modality): own.to_dataset(inherit=False)[modality] for modality, own in child.children.items()}
+    arrays = {name: found.get(name, {}) for name in json.loads(node.attrs["arrays"])}
     return Result(arrays=arrays, draws=node["draws"].to_dataset(inherit=False), monte_carlo_error=node["monte_carlo_error"].to_dataset(inherit=False), **about)
 
 

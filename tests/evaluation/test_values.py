@@ -35,13 +35,13 @@ def test_values_are_means_over_all_background_rows() -> None:
     without_a = np.mean([model(np.broadcast_to(row, (5, 2)), INPUTS["b"]) for row in BACKGROUND["a"]], axis=0)
     nothing = model(**BACKGROUND).mean()
     found = values.mean([PRESENT, Mask.without("a"), Mask.without("a", "b")], label)[..., 0]
-    np.testing.assert_allclose(found, [model(**INPUTS), without_a, np.full(5, nothing)], atol=1e-12)
+    np.testing.assert_allclose(found, [model(**INPUTS), without_a, np.full(5, nothing)], rtol=0, atol=1e-12)
     part = INPUTS["b"].copy()
     without_part = []
     for row in BACKGROUND["b"]:
         part[:, 1] = row[1]
         without_part.append(model(INPUTS["a"], part))
-    np.testing.assert_allclose(values.mean([Mask.part("b", 1)], label, draws="part")[0, :, 0], np.mean(without_part, axis=0), atol=1e-12)
+    np.testing.assert_allclose(values.mean([Mask.part("b", 1)], label, draws="part")[0, :, 0], np.mean(without_part, axis=0), rtol=0, atol=1e-12)
 
 
 def test_absent_modalities_of_a_draw_are_filled_together() -> None:
@@ -68,7 +68,7 @@ def test_blocks_of_unequal_size_average_to_the_plain_mean(blocks: int) -> None:
     assert found.shape == (min(blocks, 7), 4, 2)
     assert sizes.sum() == 7
     assert sizes.max() - sizes.min() <= 1
-    np.testing.assert_allclose(np.tensordot(sizes / 7, found, axes=1), rows.reshape(4, 7, 2).mean(axis=1), atol=1e-12)
+    np.testing.assert_allclose(np.tensordot(sizes / 7, found, axes=1), rows.reshape(4, 7, 2).mean(axis=1), rtol=0, atol=1e-12)
 
 
 def test_patients_without_the_part_are_nan() -> None:
@@ -111,14 +111,19 @@ def test_the_link_is_applied_before_rows_are_averaged() -> None:
     _, values = evaluate(prepared, progress=False)
     rows = np.stack([model(np.broadcast_to(row, (5, 2)), INPUTS["b"]) for row in BACKGROUND["a"]])
     label = prepared.problem.coalition_baselines[0]
-    np.testing.assert_allclose(values.mean([Mask.without("a")], label)[0, :, 1], (1 / (1 + np.exp(-rows))).mean(axis=0), atol=1e-12)
-    np.testing.assert_allclose(values.mean([Mask.without("a")], label, space="logit")[0, :, 1], rows.mean(axis=0) / 2, atol=1e-12)
+    np.testing.assert_allclose(values.mean([Mask.without("a")], label)[0, :, 1], (1 / (1 + np.exp(-rows))).mean(axis=0), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(values.mean([Mask.without("a")], label, space="logit")[0, :, 1], rows.mean(axis=0) / 2, rtol=0, atol=1e-12)
 
 
-def test_values_are_float64_whatever_the_model_gives() -> None:
-    prepared = prepare(lambda a, b: model(a, b).astype(np.float32), INPUTS, measures=[ml.Shapley()], output="raw", background=BACKGROUND).open()
+def test_the_link_and_the_mean_are_taken_in_float64_whatever_the_model_gives() -> None:
+    def single(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return model(a, b).astype(np.float32)
+
+    prepared = prepare(single, INPUTS, measures=[ml.Shapley()], link="sigmoid", background=BACKGROUND, baseline=ml.Background(rows=23)).open()
     _, values = evaluate(prepared, progress=False)
-    assert {array.dtype for spaces in values.table.values() for array in spaces.values()} == {np.dtype(np.float64)}
+    rows = np.stack([single(np.broadcast_to(row, (5, 2)), INPUTS["b"]) for row in BACKGROUND["a"]]).astype(np.float64)
+    found = values.mean([PRESENT, Mask.without("a")], prepared.problem.coalition_baselines[0])[..., 1]
+    np.testing.assert_allclose(found, [1 / (1 + np.exp(-single(**INPUTS).astype(np.float64))), (1 / (1 + np.exp(-rows))).mean(axis=0)], rtol=0, atol=1e-14)
 
 
 def test_an_ignored_modality_is_exactly_0() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from games import explain_game
-from scipy.special import expit
+from scipy.special import expit, softmax
+from sklearn.metrics import roc_auc_score
 
 import modalens as ml
 
@@ -321,12 +322,16 @@ def three_classes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.concatenate([a, b, a * b], axis=1)
 
 
-def test_a_class_without_patients_has_no_auc_and_the_reason_names_it() -> None:
+def test_an_output_that_all_patients_or_none_have_is_left_out_of_the_auc_and_named() -> None:
     inputs = draw(30, 0)
-    found = reliance(three_classes, inputs, np.arange(30) % 2, link="softmax", classes=["well", "ill", "rare"], baseline="zeros")
-    assert found.everything.isnull()
-    assert "no patient is labelled 'rare'" in found.reasons["everything"]
-    assert reliance(three_classes, inputs, np.arange(30) % 2, ml.Reliance(metric="accuracy"), link="softmax", baseline="zeros").everything.notnull()
+    labels = np.arange(30) % 2
+    settings = {"link": "softmax", "classes": ["well", "ill", "rare"], "baseline": "zeros"}
+    with pytest.warns(ml.ModalensWarning, match="the AUC is the mean over the other outputs, since all patients or none have 'rare'"):
+        found = reliance(three_classes, inputs, labels, **settings)
+    assert found.settings["not_scored"] == ["rare"]
+    probability = softmax(three_classes(**inputs), axis=1)
+    assert found.everything.item() == pytest.approx(np.mean([roc_auc_score(labels == one, probability[:, one]) for one in (0, 1)]), abs=1e-12)
+    assert not found.interval["everything"].isnull().any()
 
 
 def test_regression_is_scored_by_r_squared() -> None:
@@ -342,7 +347,7 @@ def test_regression_is_scored_by_r_squared() -> None:
     ("measure", "labels", "settings", "message"),
     [
         (ml.Reliance(), np.ones(20, int), {}, r"labels: an AUC needs at least two classes.*metric='accuracy'"),
-        (ml.Reliance(), np.stack([np.arange(20) % 2, np.zeros(20, int)], axis=1), {"task": "multilabel", "link": "sigmoid"}, r"labels: an AUC needs at least two classes"),
+        (ml.Reliance(), np.stack([np.ones(20, int), np.zeros(20, int)], axis=1), {"task": "multilabel", "link": "sigmoid"}, r"labels: an AUC needs at least two classes"),
         (ml.Reliance(), None, {}, r"Reliance scores the model against labels, and none were given: labels="),
         (ml.Reliance(metric="auc"), np.arange(20.0), {"output": "raw"}, r"metric='auc'\) needs classes, and the task is regression: use metric='r2'"),
         (ml.Reliance(metric="r2"), np.arange(20) % 2, {}, r"metric='r2'\) needs values, and the task is classification: use metric='auc'"),

@@ -283,7 +283,7 @@ def test_global_random_states_are_neither_used_nor_changed() -> None:
         assert_identical(result, two[name])
 
 
-@pytest.mark.parametrize("baseline", [None, {"image": "mean", "report": "mask_token", "table": "background"}])
+@pytest.mark.parametrize("baseline", [ml.Background(rows=6, part_rows=2), {"image": "mean", "report": "mask_token", "table": "background"}])
 def test_a_measure_says_the_same_alone_and_in_company(baseline: Any) -> None:
     together = explain_study(0, baseline=baseline)
     for measure in (ml.Occlusion(), ml.InterSHAP(), ml.Reliance()):

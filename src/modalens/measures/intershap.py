@@ -89,7 +89,7 @@ class InterSHAP(Measure):
         matrix = self._matrix(problem, phi, weights)
         scores = {name.removeprefix("phi "): self._score(problem, samples[name], weights) for name in samples if name.startswith("phi ")}
         by_space = _join({space: scores[f"space {space}"] for space in problem.spaces}, "space")
-        null = _join({space: scores.get(f"additive {space}", by_space.sel(space=space, drop=True) * np.nan) for space in problem.spaces}, "space")
+        null = _join({space: _null(scores.get(f"additive {space}"), by_space.sel(space=space, drop=True)) for space in problem.spaces}, "space")
         first = problem.coalition_baselines[0]
         return {
             "score": self._score(problem, phi, weights),
@@ -116,10 +116,7 @@ class InterSHAP(Measure):
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         why = {name: "the output is the same in all coalitions: 0 / 0" for name, array in found.items() if bool(array.isnull().any())}
         if "null" in why and not bool(found["by_space"].isnull().all()):
-            if "logit" in problem.spaces:
-                text = "the model's additive projection is the same in all coalitions (0 / 0), or the background rows it is fitted on were pooled for lack of memory; fewer rows would fit"
-            else:
-                text = "the additive projection needs log-odds, and this output has none"
+            text = "the additive projection is fitted on single background rows, and they were pooled for lack of memory; fewer rows would fit"
             why |= {"null": text, "excess": text}
         return why
 
@@ -182,6 +179,11 @@ def _additive_games(problem: Problem, values: Values) -> dict[str, np.ndarray]:
         return games
     probability = expit(additive) if problem.task == "multilabel" else softmax(additive, axis=-1)
     return games | {"additive probability": np.asarray(probability).mean(axis=1)}
+
+
+def _null(additive: xr.DataArray | None, score: xr.DataArray) -> xr.DataArray:
+    """The additive projection's score: 0 where it is constant, since then nothing interacts; undefined where the model's own score is, or where there is no projection."""
+    return (score * np.nan if additive is None else additive.fillna(0.0)).where(score.notnull())
 
 
 def _named(problem: Problem, scores: np.ndarray, leading: tuple[str, ...]) -> xr.DataArray:

@@ -16,20 +16,31 @@ def accuracy(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np
 
 
 def auc(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted area under the ROC curve, the mean over outputs of each against the rest; NaN for a draw without both kinds of any.
+    """The weighted area under the ROC curve: each output against the rest, the mean over those of which there are both kinds among the labels; NaN for a draw that lacks a kind.
 
     Two classes are one question, and asked once.
     """
-    wanted = labels if labels.ndim == 2 else labels[:, None] == np.arange(outputs.shape[1])
-    columns = range(1, 2) if labels.ndim == 1 and outputs.shape[1] == 2 else range(outputs.shape[1])
-    return np.asarray(np.mean([_binary_auc(wanted[:, column].astype(bool), outputs[:, column], weights) for column in columns], axis=0))
+    wanted = one_against_the_rest(labels, outputs.shape[1])
+    columns = np.flatnonzero(varying(wanted))
+    columns = columns[-1:] if labels.ndim == 1 and outputs.shape[1] == 2 else columns
+    return np.asarray(np.mean([_binary_auc(wanted[:, column], outputs[:, column], weights) for column in columns], axis=0))
+
+
+def one_against_the_rest(labels: np.ndarray, outputs: int) -> np.ndarray:
+    """Whether each output is true of each sample, (n, outputs), from classes (n,) or 0 and 1 (n, outputs)."""
+    return labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.arange(outputs)
+
+
+def varying(wanted: np.ndarray) -> np.ndarray:
+    """Of which outputs there are both kinds of samples."""
+    return np.asarray(wanted.any(axis=0) & ~wanted.all(axis=0))
 
 
 def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """P(score of a positive > score of a negative) + half of P(equal), for each row of weights (draws, n)."""
-    _, level = np.unique(scores, return_inverse=True)
-    at_level = np.equal.outer(level, np.arange(level.max() + 1)).astype(float)
-    positives, negatives = (weights * positive) @ at_level, (weights * ~positive) @ at_level
+    order = np.argsort(scores, kind="stable")
+    _, starts = np.unique(scores[order], return_index=True)
+    positives, negatives = (np.add.reduceat(weights[:, order] * kind[order], starts, axis=1) for kind in (positive, ~positive))
     below = negatives.cumsum(axis=1) - negatives / 2
     pairs = positives.sum(axis=1) * negatives.sum(axis=1)
     return np.asarray((positives * below).sum(axis=1) / np.where(pairs > 0, pairs, np.nan))

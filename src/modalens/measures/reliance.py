@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -10,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from modalens import statistics
-from modalens.errors import InputError, choice, listed
+from modalens.errors import InputError, ModalensWarning, choice, listed
 from modalens.measures.base import Arrays, Measure, by_output
 from modalens.measures.occlusion import Occlusion
-from modalens.measures.performance import METRICS
+from modalens.measures.performance import METRICS, one_against_the_rest, varying
 from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
 
 COLLAPSE = 0.05
@@ -92,6 +93,8 @@ class Reliance(Measure):
         return {"everything": everything, "alone": scored(samples["alone"]), "without": without, "lost": everything - without}
 
     def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
+        if left_out := self._not_scored(problem):
+            warnings.warn(f"{self.key}: the AUC is the mean over the other outputs, since all patients or none have {listed(left_out)}.", ModalensWarning, stacklevel=2)
         draws, *_ = self.occlusion.bootstrap(problem, self.occlusion.per_sample(problem, values))
         bounds = statistics.interval(draws, problem.confidence) if problem.confidence else xr.Dataset()
         verdicts = [self._verdict(bounds, name) for name in problem.modalities]
@@ -99,12 +102,17 @@ class Reliance(Measure):
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         undefined = [name for name, array in found.items() if bool(array.isnull().any())]
-        labels = self._require_labels(problem)
-        absent = [name for position, name in enumerate(problem.outputs) if labels.ndim == 1 and position not in labels]
-        return dict.fromkeys(undefined, f"no patient is labelled {listed(absent)}, so there is no AUC for it" if absent else "the labels are all the same, so there is nothing to predict")
+        return dict.fromkeys(undefined, "the labels are all the same, so there is nothing to predict")
 
     def settings(self, problem: Problem) -> dict[str, Any]:
-        return {"metric": self._metric(problem), "collapse": self.collapse, "baseline": problem.coalition_baselines[0]}
+        return {"metric": self._metric(problem), "collapse": self.collapse, "baseline": problem.coalition_baselines[0], "not_scored": self._not_scored(problem)}
+
+    def _not_scored(self, problem: Problem) -> list[str]:
+        """The outputs that have no AUC, since all patients have them or none has."""
+        if self._metric(problem) != "auc" or len(problem.outputs) < 3 and problem.task == "classification":
+            return []
+        known = varying(one_against_the_rest(self._require_labels(problem), len(problem.outputs)))
+        return [name for name, scored in zip(problem.outputs, known, strict=True) if not scored]
 
     def _verdict(self, bounds: xr.Dataset, name: str) -> str:
         """Ignored, used, or why neither can be said; from the intervals of occlusion."""
@@ -136,7 +144,7 @@ class Reliance(Measure):
                 f"labels: expected a value for each of the outputs {listed(problem.outputs)}, came {problem.labels.shape[1]} a patient; "
                 f"give labels of shape {(problem.samples, len(problem.outputs))}."
             )
-        if metric == "auc" and any(len(np.unique(column)) < 2 for column in (problem.labels.T if problem.labels.ndim == 2 else [problem.labels])):
+        if metric == "auc" and not varying(one_against_the_rest(problem.labels, max(2, len(problem.outputs)))).any():
             raise InputError("labels: an AUC needs at least two classes, and all labels are the same; give more patients, or Reliance(metric='accuracy').")
         return problem.labels
 

@@ -19,7 +19,7 @@ from matplotlib.transforms import Affine2D
 
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
-from modalens.plots.reading import patches, require, space_of, space_words, words_of
+from modalens.plots.reading import patches, require, space_of, space_words
 from modalens.plots.style import PART_AMOUNTS, SIGNED, aside, axes_of, drawn, ink_on, light_grid, name_rows, plain, titled
 
 OPAQUE = 0.8
@@ -51,7 +51,7 @@ def parts(explanation: Explanation, modality: str, sample: int = 0, *, output: s
         _patch_map(ax, values, where, picture, norm, colours)
         _colour_bar(ax, norm, colours, label)
     elif "part" not in changes.coords:
-        words = words_of(explanation, modality, sample, len(values))
+        words = [str(word) for word in changes.word.values]
         ax = axes_of(ax, width=6.4, height=1.2 + 0.29 * (1 + _lines(words)[-1][1]))
         _coloured_words(ax, values, words, norm, colours)
         _colour_bar(ax, norm, colours, label, horizontal=True)

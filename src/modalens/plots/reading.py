@@ -113,17 +113,3 @@ def patches(names: Sequence[str]) -> list[tuple[int, int, int, int]] | None:
     if not found or not all(found):
         return None
     return [tuple(map(int, match.groups())) for match in found if match]  # type: ignore[misc]
-
-
-def words_of(explanation: Explanation, modality: str, sample: int, count: int) -> list[str]:
-    """The names of a sample's parts: the words of a text where they are known, else numbers."""
-    changes = require(explanation, "occlusion").parts[modality]
-    if "word" in changes.coords:
-        return [str(word) for word in changes.word.isel(sample=sample).values[:count]]
-    samples = explanation.inputs.get(modality)
-    text = None if samples is None else samples.iloc[sample] if hasattr(samples, "iloc") else samples[sample]
-    if isinstance(text, str):
-        for pieces in (text.split(), re.findall(r"\S.*?(?:[.!?](?=\s|$)|$)", text, re.DOTALL)):
-            if len(pieces) == count:
-                return pieces
-    return [f"part {part + 1}" for part in range(count)]

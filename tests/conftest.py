@@ -6,5 +6,12 @@ import hypothesis
 import torch
 
 torch.set_num_threads(1)
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=5, derandomize=True, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "quick",
+    deadline=None,
+    max_examples=5,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("quick")

@@ -32,7 +32,10 @@ def lesion() -> ml.Explanation:
     random = np.random.default_rng(0)
 
     def draw(rows: int) -> dict[str, Any]:
-        return {"image": random.uniform(size=(rows, 3, 32, 32)).astype(np.float32), "blood": pd.DataFrame(random.normal(size=(rows, len(BLOOD))), columns=BLOOD)}
+        return {
+            "image": random.uniform(size=(rows, 3, 32, 32)).astype(np.float32),
+            "blood": pd.DataFrame(random.normal(size=(rows, len(BLOOD))), columns=BLOOD),
+        }
 
     def model(image: np.ndarray, blood: pd.DataFrame) -> np.ndarray:
         shade = 40 * (image[:, :, 8:24, 8:24].mean((1, 2, 3)) - 0.5)
@@ -43,7 +46,15 @@ def lesion() -> ml.Explanation:
     labels = model(**inputs).argmax(1)
     labels[:4] = 1 - labels[:4]
     kinds = {"image": ml.Image(patch=8), "blood": ml.Tabular()}
-    return ml.explain(model, inputs, background=draw(40), modalities=kinds, labels=labels, classes=["benign", "malignant"], progress=False)
+    return ml.explain(
+        model,
+        inputs,
+        background=draw(40),
+        modalities=kinds,
+        labels=labels,
+        classes=["benign", "malignant"],
+        progress=False,
+    )
 
 
 @cache
@@ -56,7 +67,12 @@ def report() -> ml.Explanation:
         return {"report": [REPORTS[which] for which in random.integers(0, 4, rows)], "vitals": vitals}
 
     def model(report: list[str], vitals: pd.DataFrame) -> np.ndarray:
-        words = np.array([("effusion" in text.split()) * 2.0 + ("pneumonia" in text.split()) * 3.0 - ("no" in text.split()) * 3.0 for text in report])
+        words = np.array(
+            [
+                ("effusion" in text.split()) * 2.0 + ("pneumonia" in text.split()) * 3.0 - ("no" in text.split()) * 3.0
+                for text in report
+            ]
+        )
         return sigmoid(words + 0.3 * vitals["temperature"].to_numpy())
 
     return ml.explain(model, draw(20), background=draw(40), classes=["healthy", "ill"], progress=False)
@@ -76,7 +92,14 @@ def omics() -> ml.Explanation:
         return score / score.sum(1, keepdims=True)
 
     inputs = draw(40)
-    return ml.explain(model, inputs, background=draw(50), labels=model(**inputs).argmax(1), classes=["basal", "luminal", "normal"], progress=False)
+    return ml.explain(
+        model,
+        inputs,
+        background=draw(50),
+        labels=model(**inputs).argmax(1),
+        classes=["basal", "luminal", "normal"],
+        progress=False,
+    )
 
 
 @cache
@@ -94,7 +117,16 @@ def multilabel() -> ml.Explanation:
     inputs = draw(30)
     labels = (model(**inputs) > 0.5).astype(int)
     kinds = {"xray": ml.Image(patch=8)}
-    return ml.explain(model, inputs, background=draw(40), labels=labels, task="multilabel", classes=["effusion", "nodule"], modalities=kinds, progress=False)
+    return ml.explain(
+        model,
+        inputs,
+        background=draw(40),
+        labels=labels,
+        task="multilabel",
+        classes=["effusion", "nodule"],
+        modalities=kinds,
+        progress=False,
+    )
 
 
 @cache
@@ -109,7 +141,14 @@ def regression() -> ml.Explanation:
     labels = inputs["mri"].mean((1, 2, 3))
     kinds = {"mri": ml.Volume(), "ecg": ml.Series()}
     return ml.explain(
-        lambda mri, ecg: 60 + 10 * mri.mean((1, 2, 3)), inputs, background=draw(20), labels=60 + 10 * labels, output="raw", task="regression", modalities=kinds, progress=False
+        lambda mri, ecg: 60 + 10 * mri.mean((1, 2, 3)),
+        inputs,
+        background=draw(20),
+        labels=60 + 10 * labels,
+        output="raw",
+        task="regression",
+        modalities=kinds,
+        progress=False,
     )
 
 

@@ -11,7 +11,12 @@ EIGHTHS = st.integers(-16, 16).map(lambda whole: whole / 8)
 
 
 @st.composite
-def games(draw: st.DrawFn, players: tuple[int, int] = (2, 4), samples: tuple[int, int] = (1, 4), outputs: tuple[int, int] = (1, 3)) -> np.ndarray:
+def games(
+    draw: st.DrawFn,
+    players: tuple[int, int] = (2, 4),
+    samples: tuple[int, int] = (1, 4),
+    outputs: tuple[int, int] = (1, 3),
+) -> np.ndarray:
     """The values of all coalitions, shape (2^M, samples, outputs); nobody's coalition is the same in all samples."""
     shape = (1 << draw(st.integers(*players)), draw(st.integers(*samples)), draw(st.integers(*outputs)))
     return with_common_start(draw(arrays.arrays(np.float64, shape, elements=EIGHTHS)))
@@ -32,7 +37,9 @@ def with_common_start(table: np.ndarray) -> np.ndarray:
 
 
 @st.composite
-def tables(draw: st.DrawFn, samples: tuple[int, int] = (2, 6), columns: tuple[int, int] = (1, 3)) -> dict[str, np.ndarray]:
+def tables(
+    draw: st.DrawFn, samples: tuple[int, int] = (2, 6), columns: tuple[int, int] = (1, 3)
+) -> dict[str, np.ndarray]:
     """Inputs of two to four tables of the same samples, none of them zero."""
     count = draw(st.integers(*samples))
     shapes = [(count, draw(st.integers(*columns))) for _ in range(draw(st.integers(2, 4)))]

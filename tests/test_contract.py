@@ -17,8 +17,28 @@ import xarray as xr
 import modalens as ml
 
 SAMPLES, PARTS, COLUMNS = 8, 4, 3
-REPORTS = ["no effusion", "clear", "large effusion left", "unchanged", "clear lungs", "normal heart size", "mass", "small nodule right"]
-OTHER_REPORTS = ["clear", "effusion", "normal", "small mass left", "no change", "lungs clear", "nodule", "no mass", "heart enlarged", "stable"]
+REPORTS = [
+    "no effusion",
+    "clear",
+    "large effusion left",
+    "unchanged",
+    "clear lungs",
+    "normal heart size",
+    "mass",
+    "small nodule right",
+]
+OTHER_REPORTS = [
+    "clear",
+    "effusion",
+    "normal",
+    "small mass left",
+    "no change",
+    "lungs clear",
+    "nodule",
+    "no mass",
+    "heart enlarged",
+    "stable",
+]
 MEASURES = {"occlusion", "shapley", "intershap", "interactions", "reliance"}
 
 
@@ -40,7 +60,17 @@ def model(ct: np.ndarray, report: list[str], clinical: pd.DataFrame) -> np.ndarr
 
 
 def explained(**settings: Any) -> ml.Explanation:
-    return ml.explain(model, INPUTS, **{"modalities": {"ct": ml.Image(patch=4)}, "background": BACKGROUND, "labels": LABELS, "classes": ["benign", "malignant"], **settings})
+    return ml.explain(
+        model,
+        INPUTS,
+        **{
+            "modalities": {"ct": ml.Image(patch=4)},
+            "background": BACKGROUND,
+            "labels": LABELS,
+            "classes": ["benign", "malignant"],
+            **settings,
+        },
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +89,11 @@ def test_arguments_and_their_defaults() -> None:
     parameters = inspect.signature(ml.explain).parameters
     assert list(parameters)[:2] == ["model", "inputs"]
     assert {name: parameters[name].default for name in promised} == promised
-    assert all(parameter.kind is parameter.KEYWORD_ONLY for name, parameter in parameters.items() if name not in ("model", "inputs"))
+    assert all(
+        parameter.kind is parameter.KEYWORD_ONLY
+        for name, parameter in parameters.items()
+        if name not in ("model", "inputs")
+    )
 
 
 def test_background_takes_its_rows_for_modalities_and_for_parts() -> None:
@@ -69,7 +103,24 @@ def test_background_takes_its_rows_for_modalities_and_for_parts() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Image", "Text", "Tabular", "Volume", "Series", "Vector", "Occlusion", "Shapley", "InterSHAP", "Background", "explain", "load", "compare", "plan", "InputError", "ModalensWarning"],
+    [
+        "Image",
+        "Text",
+        "Tabular",
+        "Volume",
+        "Series",
+        "Vector",
+        "Occlusion",
+        "Shapley",
+        "InterSHAP",
+        "Background",
+        "explain",
+        "load",
+        "compare",
+        "plan",
+        "InputError",
+        "ModalensWarning",
+    ],
 )
 def test_public_names(name: str) -> None:
     assert name in ml.__all__
@@ -88,12 +139,24 @@ def test_a_torch_module_is_a_model() -> None:
         def forward(self, ct: torch.Tensor, lab: torch.Tensor) -> torch.Tensor:
             return ct.sum(dim=(1, 2)) + lab.sum(dim=1)
 
-    found = ml.explain(Sum(), {"ct": np.ones((3, 2, 2)), "lab": np.ones((3, 2))}, measures=[ml.Occlusion()], baseline="zeros", task="regression")
+    found = ml.explain(
+        Sum(),
+        {"ct": np.ones((3, 2, 2)), "lab": np.ones((3, 2))},
+        measures=[ml.Occlusion()],
+        baseline="zeros",
+        task="regression",
+    )
     np.testing.assert_allclose(found.occlusion.contribution, [4 / 6, 2 / 6])
 
 
 def test_a_plain_array_is_a_table_and_a_column_a_part() -> None:
-    found = ml.explain(lambda a, b: a @ [1.0, 2.0] + b, {"a": np.array([[1.0, 3.0]]), "b": np.array([2.0])}, measures=[ml.Occlusion()], baseline="zeros", output="raw").occlusion
+    found = ml.explain(
+        lambda a, b: a @ [1.0, 2.0] + b,
+        {"a": np.array([[1.0, 3.0]]), "b": np.array([2.0])},
+        measures=[ml.Occlusion()],
+        baseline="zeros",
+        output="raw",
+    ).occlusion
     np.testing.assert_array_equal(found.parts["a"].values.ravel(), [1, 6])
     np.testing.assert_array_equal(found.parts["b"].values.ravel(), [2])
     np.testing.assert_allclose(found.contribution, [7 / 9, 2 / 9])
@@ -118,7 +181,16 @@ AXES = {
     "interactions": {"values": ("sample", "coalition", "output"), "mean": ("coalition", "output"), "orders": ("order",), "orders_by_space": ("space", "order")},
     "reliance": {"everything": (), "alone": ("modality",), "without": ("modality",), "lost": ("modality",), "verdict": ("modality",)},
 }  # fmt: skip
-SIZES = {"modality": 3, "modality_2": 3, "sample": SAMPLES, "output": 2, "baseline": 2, "space": 2, "order": 3, "coalition": 7}
+SIZES = {
+    "modality": 3,
+    "modality_2": 3,
+    "sample": SAMPLES,
+    "output": 2,
+    "baseline": 2,
+    "space": 2,
+    "order": 3,
+    "coalition": 7,
+}
 
 
 @pytest.mark.parametrize(("measure", "name"), [(measure, name) for measure, arrays in AXES.items() for name in arrays])
@@ -150,12 +222,20 @@ def test_contributions_sum_to_1(explanation: ml.Explanation) -> None:
 
 def test_parts_are_signed_changes_by_modality(explanation: ml.Explanation) -> None:
     parts = explanation.occlusion.parts
-    assert {name: array.dims for name, array in parts.items()} == dict.fromkeys(("ct", "report", "clinical"), ("sample", "part", "output"))
-    assert {name: array.shape for name, array in parts.items()} == {"ct": (SAMPLES, PARTS, 2), "report": (SAMPLES, 3, 2), "clinical": (SAMPLES, COLUMNS, 2)}
+    assert {name: array.dims for name, array in parts.items()} == dict.fromkeys(
+        ("ct", "report", "clinical"), ("sample", "part", "output")
+    )
+    assert {name: array.shape for name, array in parts.items()} == {
+        "ct": (SAMPLES, PARTS, 2),
+        "report": (SAMPLES, 3, 2),
+        "clinical": (SAMPLES, COLUMNS, 2),
+    }
     assert parts["ct"].part.values.tolist()[1] == "rows 0-3, columns 4-7"
     assert parts["clinical"].part.values.tolist() == ["age", "crp", "il6"]
     table = INPUTS["clinical"].assign(crp=BACKGROUND["clinical"]["crp"].mean())
-    np.testing.assert_allclose(parts["clinical"].sel(part="crp"), model(**INPUTS) - model(**(INPUTS | {"clinical": table})), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        parts["clinical"].sel(part="crp"), model(**INPUTS) - model(**(INPUTS | {"clinical": table})), rtol=0, atol=1e-12
+    )
 
 
 def test_ragged_parts_are_padded_with_nan_and_counted(explanation: ml.Explanation) -> None:
@@ -207,18 +287,32 @@ TABLES = {"a": np.array([[2.0], [-1.0], [0.5]]), "b": np.array([[1.0], [1.5], [-
 
 
 def one(**settings: Any) -> ml.Explanation:
-    return ml.explain(lambda a, b: a[:, 0] + a[:, 0] * b[:, 0], TABLES, **{"measures": [ml.Occlusion(), ml.Shapley(), ml.InterSHAP()], "baseline": "zeros", **settings})
+    return ml.explain(
+        lambda a, b: a[:, 0] + a[:, 0] * b[:, 0],
+        TABLES,
+        **{"measures": [ml.Occlusion(), ml.Shapley(), ml.InterSHAP()], "baseline": "zeros", **settings},
+    )
 
 
 def test_one_probability_counts_as_two_classes() -> None:
     found = one(link="sigmoid")
     assert found.provenance["outputs"] == ["0", "1"]
-    np.testing.assert_allclose(found.shapley.values.sel(output="0"), -found.shapley.values.sel(output="1"), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(
+        found.shapley.values.sel(output="0"), -found.shapley.values.sel(output="1"), rtol=0, atol=1e-15
+    )
     assert found.provenance["task"] == "classification"
 
 
 def test_labels_of_a_multilabel_model_are_scored_apart() -> None:
-    found = ml.explain(lambda a, b: np.concatenate([a + b, a * b], axis=1), TABLES, measures=[ml.InterSHAP()], baseline="zeros", link="sigmoid", output="logit", classes=["edema", "mass"])
+    found = ml.explain(
+        lambda a, b: np.concatenate([a + b, a * b], axis=1),
+        TABLES,
+        measures=[ml.InterSHAP()],
+        baseline="zeros",
+        link="sigmoid",
+        output="logit",
+        classes=["edema", "mass"],
+    )
     assert found.provenance["task"] == "multilabel"
     assert found.intershap.score.dims == ("output",)
     np.testing.assert_allclose(found.intershap.score.sel(output="edema"), 0, rtol=0, atol=1e-12)
@@ -227,8 +321,12 @@ def test_labels_of_a_multilabel_model_are_scored_apart() -> None:
 
 def test_a_regression_uses_its_output() -> None:
     found = one(task="regression")
-    np.testing.assert_allclose(found.shapley.values.sum("modality").values.ravel(), [4.0, -2.5, -0.5], rtol=0, atol=1e-12)
-    assert found.provenance["value_function"].startswith("v(S) = the model's own output, with what is outside S replaced")
+    np.testing.assert_allclose(
+        found.shapley.values.sum("modality").values.ravel(), [4.0, -2.5, -0.5], rtol=0, atol=1e-12
+    )
+    assert found.provenance["value_function"].startswith(
+        "v(S) = the model's own output, with what is outside S replaced"
+    )
     assert found.intershap.settings["reading"] == "absolute"
 
 
@@ -251,7 +349,9 @@ def test_two_baselines_are_run_by_default_and_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "space"), [("probability", "probability"), ("logit", "logit"), ("raw", "raw"), (lambda raw: raw**2, "lambda")], ids=["probability", "logit", "raw", "function"]
+    ("output", "space"),
+    [("probability", "probability"), ("logit", "logit"), ("raw", "raw"), (lambda raw: raw**2, "lambda")],
+    ids=["probability", "logit", "raw", "function"],
 )
 def test_the_space_asked_for_is_the_space_scored(output: Any, space: str) -> None:
     found = one(link="sigmoid", output=output) if isinstance(output, str) else one(output=output)
@@ -278,7 +378,11 @@ def test_provenance_holds_what_was_promised(explanation: ml.Explanation) -> None
     assert about["background"]["rows"] == 10
     assert isinstance(about["warnings"], list)
     assert about["value_function"].startswith("v(S) = probability of the class predicted on the whole input")
-    assert about["modalities"] == {"ct": "Image 8x8, 4 patches", "report": "Text of strings, 1 to 3 words", "clinical": "Tabular 3, 3 columns"}
+    assert about["modalities"] == {
+        "ct": "Image 8x8, 4 patches",
+        "report": "Text of strings, 1 to 3 words",
+        "clinical": "Tabular 3, 3 columns",
+    }
     assert any("'report' is taken as Text" in said for said in about["said"])
     assert any(said.startswith("task: classification") for said in about["said"])
     assert json.loads(json.dumps(about)) == about
@@ -287,7 +391,12 @@ def test_provenance_holds_what_was_promised(explanation: ml.Explanation) -> None
 def test_fingerprints_change_with_the_data_and_the_model(explanation: ml.Explanation) -> None:
     about = explanation.provenance
     again = explained(measures=[ml.Occlusion()]).provenance
-    other = ml.explain(lambda ct, report, clinical: model(ct, report, clinical)[:, ::-1], INPUTS | {"ct": INPUTS["ct"] + 1e-9}, background=BACKGROUND, measures=[ml.Occlusion()]).provenance
+    other = ml.explain(
+        lambda ct, report, clinical: model(ct, report, clinical)[:, ::-1],
+        INPUTS | {"ct": INPUTS["ct"] + 1e-9},
+        background=BACKGROUND,
+        measures=[ml.Occlusion()],
+    ).provenance
     for name in ("data", "model_fingerprint"):
         assert about[name] == again[name] != other[name]
 
@@ -316,7 +425,9 @@ def test_inputs_are_never_changed() -> None:
         return found
 
     careful = explained(measures=[ml.Shapley()])
-    found = ml.explain(careless, INPUTS, background=BACKGROUND, modalities={"ct": ml.Image(patch=4)}, measures=[ml.Shapley()])
+    found = ml.explain(
+        careless, INPUTS, background=BACKGROUND, modalities={"ct": ml.Image(patch=4)}, measures=[ml.Shapley()]
+    )
     np.testing.assert_array_equal(INPUTS["ct"], before["ct"])
     assert INPUTS["report"] == before["report"]
     pd.testing.assert_frame_equal(INPUTS["clinical"], before["clinical"])
@@ -328,10 +439,21 @@ def test_inputs_are_never_changed() -> None:
 
 def test_the_cost_of_exact_coalitions_and_of_occlusion() -> None:
     drawn, modalities = 5, 3
-    coalitions = ml.plan(model, INPUTS, measures=[ml.Shapley(), ml.InterSHAP()], background=BACKGROUND, baseline=ml.Background(rows=drawn))
+    coalitions = ml.plan(
+        model,
+        INPUTS,
+        measures=[ml.Shapley(), ml.InterSHAP()],
+        background=BACKGROUND,
+        baseline=ml.Background(rows=drawn),
+    )
     assert coalitions.rows == (2**modalities - 2) * SAMPLES * drawn + SAMPLES + drawn
     occlusion = ml.plan(
-        model, INPUTS, measures=[ml.Occlusion()], modalities={"ct": ml.Image(patch=4)}, baseline={"ct": "mean", "report": "mask_token", "clinical": "mean"}, background=BACKGROUND
+        model,
+        INPUTS,
+        measures=[ml.Occlusion()],
+        modalities={"ct": ml.Image(patch=4)},
+        baseline={"ct": "mean", "report": "mask_token", "clinical": "mean"},
+        background=BACKGROUND,
     )
     words = sum(len(text.split()) for text in REPORTS)
     assert occlusion.rows == SAMPLES * (1 + PARTS + COLUMNS + 3) + words
@@ -342,11 +464,16 @@ def test_the_cost_of_exact_coalitions_and_of_occlusion() -> None:
 
 def test_a_table_with_a_row_a_global_number(explanation: ml.Explanation) -> None:
     frame = explanation.to_frame()
-    assert {"measure", "quantity", "value", "lower", "upper", "modality", "output", "monte_carlo_error"} <= set(frame.columns)
+    assert {"measure", "quantity", "value", "lower", "upper", "modality", "output", "monte_carlo_error"} <= set(
+        frame.columns
+    )
     assert set(frame["measure"]) == MEASURES
     rows = frame[(frame["measure"] == "occlusion") & (frame["quantity"] == "contribution")].set_index("modality")
     np.testing.assert_array_equal(rows.loc[["ct", "report", "clinical"], "value"], explanation.occlusion.contribution)
-    np.testing.assert_array_equal(rows.loc[["ct", "report", "clinical"], "upper"], explanation.occlusion.interval["contribution"].sel(bound="upper"))
+    np.testing.assert_array_equal(
+        rows.loc[["ct", "report", "clinical"], "upper"],
+        explanation.occlusion.interval["contribution"].sel(bound="upper"),
+    )
 
 
 @pytest.mark.parametrize("inputs", [False, True])
@@ -359,10 +486,19 @@ def test_saved_and_loaded_as_it_was(explanation: ml.Explanation, tmp_path: Path,
         ours, theirs = explanation[name], back[name]
         assert set(ours.arrays) == set(theirs.arrays)
         for key, array in ours.arrays.items():
-            for left, right in [(array, theirs.arrays[key])] if isinstance(array, xr.DataArray) else [(array[one], theirs.arrays[key][one]) for one in array]:
+            for left, right in (
+                [(array, theirs.arrays[key])]
+                if isinstance(array, xr.DataArray)
+                else [(array[one], theirs.arrays[key][one]) for one in array]
+            ):
                 xr.testing.assert_equal(left, right)
         xr.testing.assert_equal(ours.interval, theirs.interval)
-        assert (ours.settings, ours.reasons, ours.resampled, ours.citation) == (theirs.settings, theirs.reasons, theirs.resampled, theirs.citation)
+        assert (ours.settings, ours.reasons, ours.resampled, ours.citation) == (
+            theirs.settings,
+            theirs.reasons,
+            theirs.resampled,
+            theirs.citation,
+        )
     assert set(back.inputs) == (set(INPUTS) if inputs else set())
     if inputs:
         assert back.inputs["report"] == REPORTS
@@ -371,8 +507,16 @@ def test_saved_and_loaded_as_it_was(explanation: ml.Explanation, tmp_path: Path,
 
 
 def test_citations_of_exactly_the_measures_used(explanation: ml.Explanation) -> None:
-    keys = {"occlusion": {"gapp2025modality"}, "shapley": {"shapley1953value", "lundberg2017unified"}, "intershap": {"wenderoth2025measuring", "hessel2020does"}}
-    for measure, expected in ((ml.Occlusion(), keys["occlusion"]), (ml.Shapley(), keys["shapley"]), (ml.InterSHAP(), keys["intershap"])):
+    keys = {
+        "occlusion": {"gapp2025modality"},
+        "shapley": {"shapley1953value", "lundberg2017unified"},
+        "intershap": {"wenderoth2025measuring", "hessel2020does"},
+    }
+    for measure, expected in (
+        (ml.Occlusion(), keys["occlusion"]),
+        (ml.Shapley(), keys["shapley"]),
+        (ml.InterSHAP(), keys["intershap"]),
+    ):
         assert set(re.findall(r"^@\w+\{([^,]+),", explained(measures=[measure]).citation(), re.MULTILINE)) == expected
     everything = re.findall(r"^@\w+\{([^,]+),", explanation.citation(), re.MULTILINE)
     assert len(everything) == len(set(everything))
@@ -382,10 +526,18 @@ def test_citations_of_exactly_the_measures_used(explanation: ml.Explanation) -> 
 
 def test_a_comparison_is_second_minus_first(explanation: ml.Explanation) -> None:
     other = ml.explain(
-        lambda ct, report, clinical: model(ct * 3, report, clinical), INPUTS, modalities={"ct": ml.Image(patch=4)}, background=BACKGROUND, labels=LABELS, classes=["benign", "malignant"]
+        lambda ct, report, clinical: model(ct * 3, report, clinical),
+        INPUTS,
+        modalities={"ct": ml.Image(patch=4)},
+        background=BACKGROUND,
+        labels=LABELS,
+        classes=["benign", "malignant"],
     )
     found = ml.compare(explanation, other)
-    np.testing.assert_allclose(found.differences["occlusion"]["contribution"], other.occlusion.contribution - explanation.occlusion.contribution)
+    np.testing.assert_allclose(
+        found.differences["occlusion"]["contribution"],
+        other.occlusion.contribution - explanation.occlusion.contribution,
+    )
     assert float(found.differences["occlusion"]["contribution"].sel(modality="ct")) > 0
 
 

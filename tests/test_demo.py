@@ -66,7 +66,11 @@ def test_dermoscopy_shows_what_the_method_is_for(tmp_path: Path):
 
 def _scores(printed: str) -> dict[str, float]:
     rows = [line.strip("│ ").split("│") for line in printed.splitlines() if line.count("│") == 3]
-    return {cells[0].strip(): float(cells[1]) for cells in rows if len(cells) == 2 and cells[1].strip().replace(".", "").isdigit()}
+    return {
+        cells[0].strip(): float(cells[1])
+        for cells in rows
+        if len(cells) == 2 and cells[1].strip().replace(".", "").isdigit()
+    }
 
 
 @pytest.mark.slow

@@ -18,20 +18,40 @@ def model(image, table):
 
 
 def test_every_row_is_what_explain_gives_with_that_choice():
-    table = ml.sensitivity(model, INPUTS, over=["background", "zeros"], modalities=KINDS, background=BACKGROUND, parts=[None, 1])
-    assert len(table) == 2 * 2 * 2 * (2 + 2 + 2 + 3)  # baselines x spaces x partitions x (occlusion, its anchor, shapley, intershap's contributions and score)
+    table = ml.sensitivity(
+        model, INPUTS, over=["background", "zeros"], modalities=KINDS, background=BACKGROUND, parts=[None, 1]
+    )
+    assert len(table) == 2 * 2 * 2 * (
+        2 + 2 + 2 + 3
+    )  # baselines x spaces x partitions x (occlusion, its anchor, shapley, intershap's contributions and score)
     for baseline in ("background", "zeros"):
         for output in ("probability", "logit"):
-            explanation = ml.explain(model, INPUTS, measures=[ml.Occlusion(), ml.InterSHAP()], modalities=KINDS, background=BACKGROUND, baseline=baseline, output=output)
+            explanation = ml.explain(
+                model,
+                INPUTS,
+                measures=[ml.Occlusion(), ml.InterSHAP()],
+                modalities=KINDS,
+                background=BACKGROUND,
+                baseline=baseline,
+                output=output,
+            )
             rows = table[(table["baseline"] == baseline) & (table["output"] == output) & (table["parts"] == "as cut")]
-            occlusion = rows[(rows["measure"] == "occlusion") & (rows["quantity"] == "contribution")].set_index("modality")["value"]
+            occlusion = rows[(rows["measure"] == "occlusion") & (rows["quantity"] == "contribution")].set_index(
+                "modality"
+            )["value"]
             np.testing.assert_allclose(occlusion[["image", "table"]], explanation.occlusion.contribution, rtol=1e-12)
             score = rows[(rows["measure"] == "intershap") & (rows["quantity"] == "score")]
-            np.testing.assert_allclose(score[["value", "lower", "upper"]].to_numpy()[0], [explanation.intershap.score, *explanation.intershap.interval["score"]], rtol=1e-12)
+            np.testing.assert_allclose(
+                score[["value", "lower", "upper"]].to_numpy()[0],
+                [explanation.intershap.score, *explanation.intershap.interval["score"]],
+                rtol=1e-12,
+            )
 
 
 def test_one_part_a_modality_is_the_anchor():
-    table = ml.sensitivity(model, INPUTS, over=["zeros"], modalities=KINDS, background=BACKGROUND, parts=[None, 1]).query("measure == 'occlusion' and output == 'probability'")
+    table = ml.sensitivity(
+        model, INPUTS, over=["zeros"], modalities=KINDS, background=BACKGROUND, parts=[None, 1]
+    ).query("measure == 'occlusion' and output == 'probability'")
     whole = table.query("parts == '1' and quantity == 'contribution'").set_index("modality")["value"]
     anchor = table.query("parts == 'as cut' and quantity == 'anchor'").set_index("modality")["value"]
     np.testing.assert_allclose(whole, anchor[whole.index], rtol=1e-12)
@@ -62,12 +82,22 @@ def test_sweep_equals_explain_at_each_number_of_parts():
         for table_parts in (1, 3):
             cut = {"image": ml.Image(parts=image_parts), "table": ml.Tabular(parts=table_parts)}
             explanation = ml.explain(model, INPUTS, measures=[ml.Occlusion()], modalities=cut, baseline="zeros")
-            np.testing.assert_allclose(found.sel(image_parts=image_parts, table_parts=table_parts), explanation.occlusion.contribution, rtol=1e-12)
+            np.testing.assert_allclose(
+                found.sel(image_parts=image_parts, table_parts=table_parts),
+                explanation.occlusion.contribution,
+                rtol=1e-12,
+            )
 
 
 def test_sweep_leaves_the_other_modalities_as_they_are_cut():
     found = ml.sweep(model, INPUTS, parts={"image": (1,)}, modalities=KINDS, baseline="zeros")
-    explanation = ml.explain(model, INPUTS, measures=[ml.Occlusion()], modalities={"image": ml.Image(parts=1), "table": ml.Tabular()}, baseline="zeros")
+    explanation = ml.explain(
+        model,
+        INPUTS,
+        measures=[ml.Occlusion()],
+        modalities={"image": ml.Image(parts=1), "table": ml.Tabular()},
+        baseline="zeros",
+    )
     np.testing.assert_allclose(found.sel(image_parts=1), explanation.occlusion.contribution, rtol=1e-12)
 
 
@@ -75,7 +105,9 @@ def test_two_like_modalities_cut_64_and_1_get_8_to_1():
     """The first known weakness of the measure: m grows with the square root of the number of parts."""
     draws = np.random.default_rng(0)
     inputs = {"a": draws.normal(size=(2000, 64)), "b": draws.normal(size=(2000, 64))}
-    found = ml.sweep(lambda a, b: a.sum(1) + b.sum(1), inputs, parts={"a": (1, 64), "b": (1,)}, baseline="zeros", output="raw")
+    found = ml.sweep(
+        lambda a, b: a.sum(1) + b.sum(1), inputs, parts={"a": (1, 64), "b": (1,)}, baseline="zeros", output="raw"
+    )
     assert found.sel(a_parts=64, b_parts=1, modality="a").item() == pytest.approx(8 / 9, abs=0.01)
     assert found.sel(a_parts=1, b_parts=1, modality="a").item() == pytest.approx(0.5, abs=0.02)
 

@@ -47,7 +47,12 @@ def study(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     for name, rows in (("train", 40), ("test", 20)):
         np.savez(tmp_path / f"{name}.npz", image=random.normal(size=(rows, 8, 8)), other=np.zeros(3))
-        columns = {"age": random.normal(size=rows), "creatinine": random.normal(size=rows), "died": random.integers(0, 2, rows), "patient": [f"p{row // 2}" for row in range(rows)]}
+        columns = {
+            "age": random.normal(size=rows),
+            "creatinine": random.normal(size=rows),
+            "died": random.integers(0, 2, rows),
+            "patient": [f"p{row // 2}" for row in range(rows)],
+        }
         pd.DataFrame(columns).to_csv(tmp_path / f"{name}.csv", index=False)
     (tmp_path / "network.py").write_text(NETWORK)
     (tmp_path / "study.yaml").write_text(STUDY)
@@ -55,14 +60,18 @@ def study(tmp_path: Path) -> Path:
 
 
 def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "modalens", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "modalens", *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
 
 
 def test_a_study_is_explained_as_from_python(study: Path):
     ran = shell("explain", study)
     assert ran.returncode == 0, ran.stderr
     folder = study.parent / "results"
-    assert {path.name for path in folder.iterdir()} == {f"explanation.{ending}" for ending in ("nc", "csv", "svg", "png", "html")}
+    assert {path.name for path in folder.iterdir()} == {
+        f"explanation.{ending}" for ending in ("nc", "csv", "svg", "png", "html")
+    }
     saved = ml.load(folder / "explanation.nc")
     run = read_study(study)
     direct = ml.explain(run.model, run.inputs, **run.settings)
@@ -86,14 +95,29 @@ def test_the_plan_counts_the_rows_that_are_run(study: Path):
         ("links", "links: softmax\nmodel: network.py:load", 1, "unknown key"),
         ("typo in a section", STUDY.replace("patch: 4", "pach: 4"), 3, "pach: unknown key (did you mean 'patch'?)"),
         ("doubled key", STUDY + "model: other.py:load\n", 16, "'model' stands twice"),
-        ("doubled modality", STUDY.replace("  clinical: {file: test.csv", "  image: {file: test.csv", 1), 4, "'image' stands twice"),
+        (
+            "doubled modality",
+            STUDY.replace("  clinical: {file: test.csv", "  image: {file: test.csv", 1),
+            4,
+            "'image' stands twice",
+        ),
         ("wrong kind of value", STUDY.replace("patch: 4", "patch: four"), 3, "came 'four'"),
         ("unknown kind", STUDY.replace("kind: image", "kind: picture"), 3, "'image', 'volume'"),
         ("missing model", STUDY.replace("model: network.py:load", "seed: 1"), 1, "model is missing"),
         ("missing file", STUDY.replace("test.npz", "tset.npz"), 3, "did you mean 'test.npz'"),
-        ("missing key of an archive", STUDY.replace("key: image, kind", "key: imag, kind"), 3, "it holds 'image', 'other'"),
+        (
+            "missing key of an archive",
+            STUDY.replace("key: image, kind", "key: imag, kind"),
+            3,
+            "it holds 'image', 'other'",
+        ),
         ("missing column", STUDY.replace("column: died", "column: dead"), 8, "no column 'dead'"),
-        ("missing name in the model's file", STUDY.replace("network.py:load", "network.py:lod"), 1, "did you mean 'load'"),
+        (
+            "missing name in the model's file",
+            STUDY.replace("network.py:load", "network.py:lod"),
+            1,
+            "did you mean 'load'",
+        ),
         ("missing model file", STUDY.replace("network.py:load", "net.py:load"), 1, "there is no file"),
         ("no reference", STUDY.replace("network.py:load", "network"), 1, "write file.py:name"),
         ("unknown measure", STUDY.replace("- shapley", "- shaply"), 10, "did you mean 'shapley'"),
@@ -145,9 +169,15 @@ def test_texts_images_and_tokenizers_are_read(tmp_path: Path):
     random = np.random.default_rng(0)
     for row in range(6):
         Picture.fromarray(random.integers(0, 255, (8, 8), dtype=np.uint8)).save(tmp_path / "scans" / f"{row}.png")
-    pd.DataFrame({"report": ["no finding", "large mass left", "small mass", "clear", "mass", "clear lungs"]}).to_csv(tmp_path / "reports.csv", index=False)
-    (tmp_path / "net.py").write_text("import numpy as np\ndef model(scan, report):\n    return np.array([0.5 * ('mass' in text) for text in report]) + 0.4 * scan.mean(axis=(1, 2, 3))\n")
-    (tmp_path / "study.yaml").write_text("model: net.py:model\ninputs:\n  scan: {file: scans, kind: image, parts: 4}\n  report: {file: reports.csv, column: report, kind: text, unit: word}\n")
+    pd.DataFrame({"report": ["no finding", "large mass left", "small mass", "clear", "mass", "clear lungs"]}).to_csv(
+        tmp_path / "reports.csv", index=False
+    )
+    (tmp_path / "net.py").write_text(
+        "import numpy as np\ndef model(scan, report):\n    return np.array([0.5 * ('mass' in text) for text in report]) + 0.4 * scan.mean(axis=(1, 2, 3))\n"
+    )
+    (tmp_path / "study.yaml").write_text(
+        "model: net.py:model\ninputs:\n  scan: {file: scans, kind: image, parts: 4}\n  report: {file: reports.csv, column: report, kind: text, unit: word}\n"
+    )
     run = read_study(tmp_path / "study.yaml")
     explanation = ml.explain(run.model, run.inputs, **run.settings)
     assert explanation.occlusion.part_count.sel(modality="report").values.tolist() == [2, 3, 2, 1, 1, 2]

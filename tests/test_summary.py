@@ -9,8 +9,9 @@ from rich.console import Console
 import modalens as ml
 from explained import EVERY, lesion, multilabel, omics, pair, regression, report
 from modalens.evaluation import plan
-from modalens.report.wording import percent, rounded_percent
-from modalens.summary import Table, content, tables
+from modalens.summary import renderables
+from modalens.summary.tables import Table, content
+from modalens.summary.wording import percent, rounded_percent
 
 
 def table(explanation: ml.Explanation, title: str) -> Table:
@@ -24,18 +25,29 @@ def test_printing_shows_sentences_tables_and_notes_within_110_columns(name: str)
     printed = str(EVERY[name]())
     assert max(map(len, printed.splitlines())) <= 110
     assert "\x1b" not in printed
-    assert printed.index("•") < printed.index("How much each modality carries") < printed.index("What to know about these numbers")
+    assert (
+        printed.index("•")
+        < printed.index("How much each modality carries")
+        < printed.index("What to know about these numbers")
+    )
 
 
 def test_every_contribution_stands_with_its_interval() -> None:
     explanation = lesion()
     shown = table(explanation, "How much each modality carries")
     assert shown.columns == ("modality", "hidden part by part", "hidden as a whole", "Shapley value")
-    views = ((explanation.occlusion, "contribution"), (explanation.occlusion, "anchor"), (explanation.shapley, "contribution"))
+    views = (
+        (explanation.occlusion, "contribution"),
+        (explanation.occlusion, "anchor"),
+        (explanation.shapley, "contribution"),
+    )
     for row in shown.rows:
         for cell, (result, array) in zip(row[1:], views, strict=True):
             bounds = result.interval[array].sel(modality=row[0]).values
-            assert cell == f"{100 * result.arrays[array].sel(modality=row[0]).item():.1f} % ({100 * bounds[0]:.1f} to {100 * bounds[1]:.1f})"
+            assert (
+                cell
+                == f"{100 * result.arrays[array].sel(modality=row[0]).item():.1f} % ({100 * bounds[0]:.1f} to {100 * bounds[1]:.1f})"
+            )
 
 
 def test_both_baselines_stand_side_by_side() -> None:
@@ -50,8 +62,14 @@ def test_interaction_stands_beside_the_additive_model_in_every_space() -> None:
     shown = table(explanation, "Whether modalities are combined")
     assert [row[0] for row in shown.rows] == ["probability", "log-odds", "probability, by sample"]
     for row, space in zip(shown.rows, ("probability", "logit"), strict=False):
-        numbers = [float(explanation.intershap.arrays[name].sel(space=space)) for name in ("by_space", "null", "excess")]
-        assert [cell.split(" ")[0] for cell in row[1:]] == [f"{100 * numbers[0]:.1f}", f"{100 * numbers[1]:.1f}", f"{100 * numbers[2]:+.1f}"]
+        numbers = [
+            float(explanation.intershap.arrays[name].sel(space=space)) for name in ("by_space", "null", "excess")
+        ]
+        assert [cell.split(" ")[0] for cell in row[1:]] == [
+            f"{100 * numbers[0]:.1f}",
+            f"{100 * numbers[1]:.1f}",
+            f"{100 * numbers[2]:+.1f}",
+        ]
     assert shown.rows[2][1].startswith(percent(float(explanation.intershap.local)))
 
 
@@ -59,7 +77,9 @@ def test_orders_split_in_every_space() -> None:
     shown = table(omics(), "What single modalities, pairs and larger sets do")
     found = omics().interactions.orders_by_space
     for row, space in zip(shown.rows, ("probability", "logit"), strict=True):
-        assert [cell.split(" (")[0] for cell in row[1:]] == [percent(float(found.sel(space=space, order=order))) for order in ("1", "2", "3+")]
+        assert [cell.split(" (")[0] for cell in row[1:]] == [
+            percent(float(found.sel(space=space, order=order))) for order in ("1", "2", "3+")
+        ]
     assert table(lesion(), "What single modalities").columns[-1] == "two together"
 
 
@@ -68,7 +88,9 @@ def test_pairs_are_signed_and_complete() -> None:
     assert len(shown.rows) == 6
     first = shown.rows[0]
     assert first[0] == "rna x mirna"
-    assert first[1].startswith(f"{float(omics().intershap.signed.sel(modality='rna', modality_2='mirna')):+.3f}".replace("-", "−"))
+    assert first[1].startswith(
+        f"{float(omics().intershap.signed.sel(modality='rna', modality_2='mirna')):+.3f}".replace("-", "−")
+    )
     assert shown.is_numeric(1)
     assert not shown.is_numeric(0)
 
@@ -98,7 +120,9 @@ def test_the_parts_that_count_most_are_named() -> None:
     shown = table(lesion(), "The parts that count most")
     largest = lesion().occlusion.part_contribution["blood"]
     assert ("blood", "age", percent(float(largest.sel(part="age")))) in shown.rows
-    assert [row[1] for row in table(report(), "The parts").rows] == ["temperature"]  # words are not the same part in every text
+    assert [row[1] for row in table(report(), "The parts").rows] == [
+        "temperature"
+    ]  # words are not the same part in every text
 
 
 def test_an_undefined_number_is_n_a_with_its_reason() -> None:
@@ -106,12 +130,16 @@ def test_an_undefined_number_is_n_a_with_its_reason() -> None:
     shown = table(explanation, "How much each modality carries")
     assert {cell for row in shown.rows for cell in row[1:]} == {"n/a"}
     assert "n/a: the output does not change whatever part is replaced: 0 / 0." in shown.notes
-    assert "the output is the same in all coalitions: 0 / 0" in " ".join(table(explanation, "Whether modalities are combined").notes)
+    assert "the output is the same in all coalitions: 0 / 0" in " ".join(
+        table(explanation, "Whether modalities are combined").notes
+    )
     assert "nan" not in str(explanation).lower().replace("dominan", "")
 
 
 def test_a_missing_additive_null_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "VALUES_BUDGET", 0)  # so that background rows are pooled, and an additive model can't be fitted to single ones
+    monkeypatch.setattr(
+        plan, "VALUES_BUDGET", 0
+    )  # so that background rows are pooled, and an additive model can't be fitted to single ones
     explanation = pair()
     shown = table(explanation, "Whether modalities are combined")
     assert shown.rows[0][2:] == ("n/a", "n/a")
@@ -152,7 +180,14 @@ def test_any_measure_by_itself_has_its_tables(measure: ml.Measure, titles: tuple
 
 
 def test_two_of_a_kind_are_told_apart() -> None:
-    explanation = pair(measures=[ml.Occlusion(), ml.Occlusion(name="ratios", reading="mean_of_ratios"), ml.InterSHAP(), ml.InterSHAP(name="package", reading="package")])
+    explanation = pair(
+        measures=[
+            ml.Occlusion(),
+            ml.Occlusion(name="ratios", reading="mean_of_ratios"),
+            ml.InterSHAP(),
+            ml.InterSHAP(name="package", reading="package"),
+        ]
+    )
     assert "hidden part by part (ratios)" in table(explanation, "How much each modality carries").columns
     titles = [one.title for one in content(explanation)]
     assert any(title.endswith("“package”") for title in titles)
@@ -182,7 +217,7 @@ def test_names_are_no_markup() -> None:
     assert "[/red]" in str(explanation)
     console = Console(width=110)
     with console.capture() as captured:
-        console.print(*tables(explanation))
+        console.print(*renderables(explanation))
     assert "[/red]" in captured.get()
 
 

@@ -1,6 +1,17 @@
 """modalens: what a multimodal model looks at, whether it combines its modalities, and how sure one can be."""
 
-from modalens.baselines import Background, Baseline, Blur, Conditional, Constant, MaskToken, Mean, Mode, SampleMean, Zeros
+from modalens.baselines import (
+    Background,
+    Baseline,
+    Blur,
+    Conditional,
+    Constant,
+    MaskToken,
+    Mean,
+    Mode,
+    SampleMean,
+    Zeros,
+)
 from modalens.errors import InputError, ModalensWarning
 from modalens.explanation import Explanation, compare, load
 from modalens.measures import Interactions, InterSHAP, Measure, Occlusion, Reliance, Result, Shapley

@@ -1,7 +1,8 @@
 """What stands in for what is absent, fitted on background patients.
 
-Every baseline gives replacements of the same form as the samples; the modality then takes its absent parts from them. A `Fill` gives each sample one
-replacement. A `Rows` baseline gives it rows of other patients, and the outputs over the rows are averaged.
+Every baseline gives replacements of the same form as the samples; the modality then takes its absent parts from them.
+A `Fill` gives each sample one replacement. A `Rows` baseline gives it rows of other patients, and the outputs over
+the rows are averaged.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Baseline(ABC):
     @property
     def label(self) -> str:
         """The name, with the settings that are not the default: two of a kind are two baselines."""
-        own = [f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if getattr(self, one.name) != one.default]
+        own = [
+            f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if getattr(self, one.name) != one.default
+        ]
         return f"{self.name} ({', '.join(own)})" if own else self.name
 
 
@@ -44,7 +47,9 @@ class Fill(Baseline):
 
     @abstractmethod
     def fill(self, modality: Modality, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
-        """The replacement of each sample, or one for all (leading axis 1). Raises InputError where the modality has none of this kind."""
+        """The replacement of each sample, or one for all (leading axis 1). Raises InputError where the modality has
+        none of this kind.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,9 +144,11 @@ class MaskToken(Fill):
 
 @dataclass(frozen=True, kw_only=True)
 class Background(Baseline):
-    """Rows of background patients: all absent modalities of a draw come from the same row, and all coalitions share one set of rows.
+    """Rows of background patients: all absent modalities of a draw come from the same row, and all coalitions share
+        one set of rows.
 
-    `rows` stand in for absent modalities, the first `part_rows` of them for parts. Rows are drawn without replacement, all where there are fewer.
+    `rows` stand in for absent modalities, the first `part_rows` of them for parts. Rows are drawn without
+    replacement, all where there are fewer.
     """
 
     rows: int = 100
@@ -162,10 +169,12 @@ class Background(Baseline):
 
 @dataclass(frozen=True, kw_only=True)
 class Conditional(Background):
-    """Rows of the background patients most like this one in the modalities that are present, so that no impossible patient is made.
+    """Rows of the background patients most like this one in the modalities that are present, so that no impossible
+    patient is made.
 
-    Nearest neighbours in standardised features, each modality weighing the same. Where nothing is present, the rows of `Background`.
-    An estimate of the conditional expectation; it credits a modality for what it reveals of the absent ones.
+    Nearest neighbours in standardised features, each modality weighing the same. Where nothing is present, the rows
+    of `Background`. An estimate of the conditional expectation; it credits a modality for what it reveals of the
+    absent ones.
     """
 
     rows: int = 20
@@ -177,10 +186,14 @@ def require_finite_value(value: Any) -> None:
     """Refuse a constant that is no value, before it is rounded to a type that can't hold NaN."""
     values = np.asarray(value, dtype=object)
     if np.any(pd.isna(values)) or any(isinstance(one, float) and np.isinf(one) for one in values.ravel()):
-        raise InputError(f"its baseline holds NaN or infinite values ({value!r:.60}); expected finite numbers. Give what a patient could have, or use 'mean' or 'background'.")
+        raise InputError(
+            f"its baseline holds NaN or infinite values ({value!r:.60}); expected finite numbers. Give what a patient could have, or use 'mean' or 'background'."
+        )
 
 
-NAMED: dict[str, type[Baseline]] = {kind.name: kind for kind in (Background, Conditional, Mean, Mode, Zeros, SampleMean, Blur, MaskToken)}
+NAMED: dict[str, type[Baseline]] = {
+    kind.name: kind for kind in (Background, Conditional, Mean, Mode, Zeros, SampleMean, Blur, MaskToken)
+}
 
 Choice = str | Baseline | Mapping[str, str | Baseline]
 
@@ -215,4 +228,8 @@ def typical(modalities: Mapping[str, Modality]) -> dict[str, Baseline]:
 def label(assigned: Mapping[str, Baseline]) -> str:
     """One name for an assignment: `mean`, or `ct: mean, report: mask_token`."""
     labels = [baseline.label for baseline in assigned.values()]
-    return labels[0] if len(set(labels)) == 1 else ", ".join(f"{name}: {text}" for name, text in zip(assigned, labels, strict=True))
+    return (
+        labels[0]
+        if len(set(labels)) == 1
+        else ", ".join(f"{name}: {text}" for name, text in zip(assigned, labels, strict=True))
+    )

@@ -25,7 +25,9 @@ StudyPath = Annotated[Path, typer.Argument(help="The study file (YAML): model, i
 
 @app.command()
 def demo(
-    problem: Annotated[str, typer.Option(help="dermoscopy, dermoscopy-pairs, tcga, alzheimer, nafld or openi.")] = "dermoscopy",
+    problem: Annotated[
+        str, typer.Option(help="dermoscopy, dermoscopy-pairs, tcga, alzheimer, nafld or openi.")
+    ] = "dermoscopy",
     output: Annotated[Path, typer.Option(help="Folder for the explanation, figures and page.")] = Path("modalens-demo"),
     seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
 ) -> None:
@@ -39,7 +41,10 @@ def demo(
 
 
 @app.command()
-def explain(study: StudyPath, output: Annotated[Path | None, typer.Option(help="Folder for the results, instead of the study file's.")] = None) -> None:
+def explain(
+    study: StudyPath,
+    output: Annotated[Path | None, typer.Option(help="Folder for the results, instead of the study file's.")] = None,
+) -> None:
     """Explain the model of a study file and write its folder.
 
     Example: [bold]modalens explain study.yaml[/bold]
@@ -60,7 +65,8 @@ def explain(study: StudyPath, output: Annotated[Path | None, typer.Option(help="
 
 @app.command()
 def plan(study: StudyPath) -> None:
-    """Print what explaining a study would cost: masks, rows through each encoder and the head, memory, time. Runs a few rows only.
+    """Print what explaining a study would cost: masks, rows through each encoder and the head, memory, time. Runs a
+        few rows only.
 
     Example: [bold]modalens plan study.yaml[/bold]
     """

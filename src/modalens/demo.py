@@ -29,12 +29,15 @@ BACKGROUND = {"openi": 32}
 
 
 def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> dict[str, Explanation]:
-    """Train a fused and a late-fusion model and one for each modality alone, explain the first two, print the tables and write the folder.
+    """Train a fused and a late-fusion model and one for each modality alone, explain the first two, print the tables
+    and write the folder.
 
     Raises InputError for an unknown problem, and for a data package that is not installed.
     """
     started = time.perf_counter()
-    torch.set_num_threads(1)  # small models: a second thread costs more than it gives, and the numbers stay the same on every machine
+    torch.set_num_threads(
+        1
+    )  # small models: a second thread costs more than it gives, and the numbers stay the same on every machine
     study = datasets.load(problem)
     console.print(f"[bold]{study.title}[/bold]\n{study.question}", highlight=False)
     for note in study.notes:
@@ -46,16 +49,27 @@ def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> 
     console.print(explanations["fused"])
     console.print(_beside(explanations), highlight=False)
     preface = f"{study.question} A model that fuses {len(study.modalities)} modalities was trained on {len(study.train)} samples and is explained on {explained(study)} held-out ones."
-    written = write_folder(explanations, folder, title=study.title, preface=preface, scores=scores.set_index("model"), notes=study.notes)
+    written = write_folder(
+        explanations, folder, title=study.title, preface=preface, scores=scores.set_index("model"), notes=study.notes
+    )
     compare(explanations["late"], explanations["fused"]).to_frame().to_csv(folder / "fused-minus-late.csv", index=False)
-    console.print(f"\nDone in {time.perf_counter() - started:.0f} s. Open {folder / 'fused.html'}; {len(written) + 1} files are in {folder}.", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nDone in {time.perf_counter() - started:.0f} s. Open {folder / 'fused.html'}; {len(written) + 1} files are in {folder}.",
+        highlight=False,
+        soft_wrap=True,
+    )
     return explanations
 
 
 def train_all(study: Study, *, seed: int, progress: bool = True) -> dict[str, nn.Module]:
     """The fused model, the late-fusion one (additive on the log-odds), and one for each modality alone."""
-    models = {fusion: training.train(study, fusion=fusion, seed=seed, progress=progress) for fusion in ("fused", "late")}  # type: ignore[arg-type]
-    return models | {f"{name} alone": training.train(study, modalities=[name], seed=seed, progress=progress) for name in study.modalities}
+    models = {
+        fusion: training.train(study, fusion=fusion, seed=seed, progress=progress) for fusion in ("fused", "late")
+    }
+    return models | {
+        f"{name} alone": training.train(study, modalities=[name], seed=seed, progress=progress)
+        for name in study.modalities
+    }
 
 
 def score_table(study: Study, models: dict[str, nn.Module]) -> pd.DataFrame:
@@ -110,9 +124,20 @@ def _beside(explanations: dict[str, Explanation]) -> Table:
     for name, explanation in explanations.items():
         found, bounds = explanation.intershap, explanation.intershap.interval
         for space in found.by_space.space.values:
-            score, null, excess = (float(found.arrays[one].sel(space=space)) for one in ("by_space", "null", "excess"))
-            between = ["{:.3f} to {:.3f}".format(*bounds[one].sel(space=space).transpose("bound", ...).values) for one in ("by_space", "excess")]
-            shown.add_row(name, str(space), f"{score:.3f}" if score > 5e-4 or score == 0 else f"{score:.1e}", between[0], f"{null:.3f}", f"{excess:.3f}", between[1])
+            score, null, excess = (
+                float(found.global_numbers[one].sel(space=space)) for one in ("by_space", "null", "excess")
+            )
+            between = [
+                "{:.3f} to {:.3f}".format(*bounds[one].sel(space=space).transpose("bound", ...).values)
+                for one in ("by_space", "excess")
+            ]
+            shown.add_row(
+                name,
+                str(space),
+                f"{score:.3f}" if score > 5e-4 or score == 0 else f"{score:.1e}",
+                between[0],
+                f"{null:.3f}",
+                f"{excess:.3f}",
+                between[1],
+            )
     return shown
-
-

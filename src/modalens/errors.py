@@ -10,7 +10,9 @@ from typing import Any
 
 
 class InputError(ValueError):
-    """What was given can't be explained as it is; the message names the modality, what was expected, what came, and what to do."""
+    """What was given can't be explained as it is; the message names the modality, what was expected, what came, and
+    what to do.
+    """
 
 
 class ModalensWarning(UserWarning):
@@ -29,11 +31,15 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
 
 
 def require_keywords_of(function: Callable[..., Any], called: str, given: Iterable[str]) -> None:
-    """Refuse keywords that the function does not take, as Python would, in the name of the function that was called, and with the nearest one."""
+    """Refuse keywords that the function does not take, as Python would, in the name of the function that was called,
+    and with the nearest one.
+    """
     known = inspect.signature(function).parameters
     for keyword in given:
         if keyword not in known:
-            raise TypeError(f"{called}() got an unexpected keyword argument {keyword!r}{nearest(keyword, known)}: it takes those of {function.__name__}.")
+            raise TypeError(
+                f"{called}() got an unexpected keyword argument {keyword!r}{nearest(keyword, known)}: it takes those of {function.__name__}."
+            )
 
 
 @contextmanager
@@ -51,4 +57,6 @@ def choice(argument: str, value: object, allowed: Iterable[str]) -> None:
     """Refuse a value outside the allowed names, with the nearest one."""
     allowed = tuple(allowed)
     if value not in allowed:
-        raise InputError(f"{argument}={value!r} is not known{nearest(str(value), allowed)}: give one of {listed(allowed)}.")
+        raise InputError(
+            f"{argument}={value!r} is not known{nearest(str(value), allowed)}: give one of {listed(allowed)}."
+        )

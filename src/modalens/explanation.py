@@ -1,4 +1,6 @@
-"""What was found, with everything needed to trust it: results by measure, provenance, saving, loading, citing, comparing."""
+"""What was found, with everything needed to trust it: results by measure, provenance, saving, loading, citing,
+comparing.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ DISAGREEMENT = 0.1
 class Explanation:
     """Results by measure, as attributes (`explanation.occlusion.contribution`), and the provenance of all numbers.
 
-    `print(explanation)` shows the tables, `plot()` the figures, `to_frame()` every global number as a row, `save(path)` writes one file, `citation()` gives BibTeX.
+    `print(explanation)` shows the tables, `plot()` the figures, `to_frame()` every global number as a row,
+    `save(path)` writes one file, `citation()` gives BibTeX.
     """
 
     results: Mapping[str, Result]
@@ -42,7 +45,9 @@ class Explanation:
         results = self.__dict__.get("results", {})
         if name in results:
             return results[name]
-        raise AttributeError(f"the explanation has no measure {name!r}; it has {listed(results)}, and provenance, plot, to_frame, save, citation.")
+        raise AttributeError(
+            f"the explanation has no measure {name!r}; it has {listed(results)}, and provenance, plot, to_frame, save, citation."
+        )
 
     def __getitem__(self, name: str) -> Result:
         return self.results[name]
@@ -51,17 +56,17 @@ class Explanation:
         return [*super().__dir__(), *self.results]
 
     def __str__(self) -> str:
-        from modalens.summary import tables
+        from modalens.summary import renderables
 
         console = Console(width=110, record=False, file=None, force_terminal=False, no_color=True)
         with console.capture() as captured:
-            console.print(*tables(self), sep="\n")
+            console.print(*renderables(self), sep="\n")
         return captured.get()
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        from modalens.summary import tables
+        from modalens.summary import renderables
 
-        yield from tables(self)
+        yield from renderables(self)
 
     def _repr_html_(self) -> str:
         from modalens.report.page import body
@@ -69,33 +74,50 @@ class Explanation:
         return body(self)
 
     def to_frame(self) -> pd.DataFrame:
-        """Every global number as a row: measure, quantity, the coordinates it has (modality, output, ...), value, lower, upper, monte_carlo_error."""
+        """Every global number as a row: measure, quantity, the coordinates it has (modality, output, ...), value,
+        lower, upper, monte_carlo_error.
+        """
         return pd.concat([_rows(result) for result in self.results.values()], ignore_index=True)
 
     def plot(self, **kwargs: Any) -> Any:
-        """The overview figure: contributions with intervals, and the interaction matrix where there is one. Returns a matplotlib Figure."""
+        """The overview figure: contributions with intervals, and the interaction matrix where there is one. Returns a
+        matplotlib Figure.
+        """
         from modalens.plots import overview
 
         return overview(self, **kwargs)
 
     def citation(self) -> str:
         """BibTeX of exactly the measures used."""
-        entries = dict.fromkeys(entry.strip() for result in self.results.values() for entry in result.citation.split("\n@") if entry.strip())
+        entries = dict.fromkeys(
+            entry.strip() for result in self.results.values() for entry in result.citation.split("\n@") if entry.strip()
+        )
         return "\n\n".join(entry if entry.startswith("@") else f"@{entry}" for entry in entries)
 
     def save(self, path: str | Path, inputs: bool = False) -> Path:
-        """Write one NetCDF file (a group a measure, provenance as JSON), which xarray, R and MATLAB read too; `inputs=True` adds the explained samples.
+        """Write one NetCDF file (a group a measure, provenance as JSON), which xarray, R and MATLAB read too;
+        `inputs=True` adds the explained samples.
 
         Raises InputError where the file can't be written or a modality's samples have no form that can be stored.
         """
         target = Path(path)
-        tree: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs={"modalens": FORMAT, "provenance": json.dumps(self.provenance), "measures": json.dumps(list(self.results))})}
+        tree: dict[str, xr.Dataset] = {
+            "/": xr.Dataset(
+                attrs={
+                    "modalens": FORMAT,
+                    "provenance": json.dumps(self.provenance),
+                    "measures": json.dumps(list(self.results)),
+                }
+            )
+        }
         for name, result in self.results.items():
             tree.update(_groups(f"/{name}", result))
         if inputs:
             tree["/inputs"] = _stored_inputs(self.inputs)
         try:
-            xr.DataTree.from_dict({key: _encodable(dataset) for key, dataset in tree.items()}).to_netcdf(target, engine="h5netcdf")
+            xr.DataTree.from_dict({key: _encodable(dataset) for key, dataset in tree.items()}).to_netcdf(
+                target, engine="h5netcdf"
+            )
         except OSError as error:
             raise InputError(f"the explanation can't be written to {target}: {error}.") from error
         return target
@@ -115,15 +137,23 @@ def load(path: str | Path) -> Explanation:
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{source} is not a saved explanation: {error}.") from error
     if int(tree.attrs.get("modalens", 0)) != FORMAT:
-        raise InputError(f"{source} is not a saved explanation of format {FORMAT} (its mark is {tree.attrs.get('modalens')!r}); it may come from another version.")
+        raise InputError(
+            f"{source} is not a saved explanation of format {FORMAT} (its mark is {tree.attrs.get('modalens')!r}); it may come from another version."
+        )
     results = {name: _restored(tree[name]) for name in json.loads(tree.attrs["measures"])}
-    inputs = {str(name): _loaded_input(array) for name, array in tree["inputs"].dataset.data_vars.items()} if "inputs" in tree.children else {}
+    inputs = (
+        {str(name): _loaded_input(array) for name, array in tree["inputs"].dataset.data_vars.items()}
+        if "inputs" in tree.children
+        else {}
+    )
     return Explanation(results=results, provenance=json.loads(tree.attrs["provenance"]), inputs=inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two explanations of the same patients: `differences` (measure -> Dataset of second minus first), with paired intervals in `interval`."""
+    """Two explanations of the same patients: `differences` (measure -> Dataset of second minus first), with paired
+    intervals in `interval`.
+    """
 
     names: tuple[str, str]
     differences: Mapping[str, xr.Dataset]
@@ -131,7 +161,11 @@ class Comparison:
 
     def to_frame(self) -> pd.DataFrame:
         """Every difference as a row, with its paired interval."""
-        rows = [_frame(measure, str(name), array, self.interval[measure].get(name), None) for measure, dataset in self.differences.items() for name, array in dataset.data_vars.items()]
+        rows = [
+            _frame(measure, str(name), array, self.interval[measure].get(name), None)
+            for measure, dataset in self.differences.items()
+            for name, array in dataset.data_vars.items()
+        ]
         return pd.concat(rows, ignore_index=True)
 
     def __str__(self) -> str:
@@ -139,7 +173,8 @@ class Comparison:
 
 
 def compare(first: Explanation, second: Explanation) -> Comparison:
-    """How two models differ on the same patients: second minus first for every global number that both have, with intervals from the same bootstrap draws.
+    """How two models differ on the same patients: second minus first for every global number that both have, with
+        intervals from the same bootstrap draws.
 
     Raises InputError where patients, seeds or groups differ, since the pairs would be none.
 
@@ -154,36 +189,58 @@ def compare(first: Explanation, second: Explanation) -> Comparison:
     """
     for what in ("data", "seed", "groups"):
         if first.provenance[what] != second.provenance[what]:
-            raise InputError(f"the explanations differ in their {what} ({first.provenance[what]!r}, {second.provenance[what]!r}), so patients can't be paired: explain both models on the same patients with the same groups and seed.")
+            raise InputError(
+                f"the explanations differ in their {what} ({first.provenance[what]!r}, {second.provenance[what]!r}), so patients can't be "
+                "paired: explain both models on the same patients with the same groups and seed."
+            )
     shared = [name for name in first.results if name in second.results]
     if not shared:
         raise InputError(f"the explanations share no measure: {listed(first.results)} and {listed(second.results)}.")
     differences, intervals = {}, {}
     for name in shared:
         one, two = first.results[name], second.results[name]
-        both = [number for number in one.global_numbers if number in two.global_numbers and one.arrays[number].sizes == two.arrays[number].sizes]  # type: ignore[union-attr]
-        differences[name] = xr.Dataset({number: two.arrays[number] - one.arrays[number] for number in both})  # type: ignore[operator]
-        paired = Result(measure=name, title=one.title, arrays={}, draws=two.draws[both] - one.draws[both], confidence=one.confidence, resampled=one.resampled)
+        ours, theirs = one.global_numbers, two.global_numbers
+        both = [number for number in ours if number in theirs and ours[number].sizes == theirs[number].sizes]
+        differences[name] = xr.Dataset({number: theirs[number] - ours[number] for number in both})
+        paired = Result(
+            measure=name,
+            title=one.title,
+            arrays={},
+            draws=two.draws[both] - one.draws[both],
+            confidence=one.confidence,
+            resampled=one.resampled,
+        )
         intervals[name] = paired.interval
-    return Comparison(names=(first.provenance["model"], second.provenance["model"]), differences=differences, interval=intervals)
+    return Comparison(
+        names=(first.provenance["model"], second.provenance["model"]), differences=differences, interval=intervals
+    )
 
 
 # Tables ----------------------------------------------------------------------------------------------------------------------
 
 
 def _rows(result: Result) -> pd.DataFrame:
-    frames = [_frame(result.measure, name, result.arrays[name], result.interval.get(name), result.monte_carlo_error.get(name)) for name in result.global_numbers]  # type: ignore[arg-type]
+    frames = [
+        _frame(result.measure, name, array, result.interval.get(name), result.monte_carlo_error.get(name))
+        for name, array in result.global_numbers.items()
+    ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _frame(measure: str, name: str, array: xr.DataArray, bounds: xr.DataArray | None, noise: xr.DataArray | None) -> pd.DataFrame:
+def _frame(
+    measure: str, name: str, array: xr.DataArray, bounds: xr.DataArray | None, noise: xr.DataArray | None
+) -> pd.DataFrame:
     columns = {"value": array}
     if bounds is not None:
         columns |= {"lower": bounds.sel(bound="lower", drop=True), "upper": bounds.sel(bound="upper", drop=True)}
     if noise is not None:
         columns["monte_carlo_error"] = noise
     dataset = xr.Dataset(columns)
-    frame = dataset.to_dataframe(dim_order=list(map(str, array.dims))).reset_index() if dataset.sizes else pd.DataFrame([{key: float(value) for key, value in columns.items()}])
+    frame = (
+        dataset.to_dataframe(dim_order=list(map(str, array.dims))).reset_index()
+        if dataset.sizes
+        else pd.DataFrame([{key: float(value) for key, value in columns.items()}])
+    )
     frame.insert(0, "quantity", name)
     frame.insert(0, "measure", measure)
     return frame
@@ -195,10 +252,17 @@ def _frame(measure: str, name: str, array: xr.DataArray, bounds: xr.DataArray | 
 def _groups(path: str, result: Result) -> dict[str, xr.Dataset]:
     plain = {name: array for name, array in result.arrays.items() if isinstance(array, xr.DataArray)}
     nested = {name: arrays for name, arrays in result.arrays.items() if not isinstance(arrays, xr.DataArray)}
-    about = {name: getattr(result, name) for name in ("measure", "title", "confidence", "resampled", "reasons", "settings", "citation")}
+    about = {
+        name: getattr(result, name)
+        for name in ("measure", "title", "confidence", "resampled", "reasons", "settings", "citation")
+    }
     groups = {path: xr.Dataset(attrs={"about": json.dumps(about), "arrays": json.dumps(list(result.arrays))})}
     groups |= {f"{path}/arrays/{place}": pack for place, pack in enumerate(_packed(plain))}
-    groups |= {f"{path}/nested/{name}/{modality}": array.to_dataset(name=modality) for name, arrays in nested.items() for modality, array in arrays.items()}
+    groups |= {
+        f"{path}/nested/{name}/{modality}": array.to_dataset(name=modality)
+        for name, arrays in nested.items()
+        for modality, array in arrays.items()
+    }
     return groups | {f"{path}/draws": result.draws, f"{path}/monte_carlo_error": result.monte_carlo_error}
 
 
@@ -219,13 +283,24 @@ def _packed(arrays: Mapping[str, xr.DataArray]) -> list[xr.Dataset]:
 
 def _restored(node: Any) -> Result:
     about = json.loads(node.attrs["about"])
-    packs = [child.to_dataset(inherit=False) for child in node["arrays"].children.values()] if "arrays" in node.children else []
+    packs = (
+        [child.to_dataset(inherit=False) for child in node["arrays"].children.values()]
+        if "arrays" in node.children
+        else []
+    )
     found: dict[str, Any] = {str(name): pack[name] for pack in packs for name in pack.data_vars}
     if "nested" in node.children:
         for name, child in node["nested"].children.items():
-            found[str(name)] = {str(modality): own.to_dataset(inherit=False)[modality] for modality, own in child.children.items()}
+            found[str(name)] = {
+                str(modality): own.to_dataset(inherit=False)[modality] for modality, own in child.children.items()
+            }
     arrays = {name: found.get(name, {}) for name in json.loads(node.attrs["arrays"])}
-    return Result(arrays=arrays, draws=node["draws"].to_dataset(inherit=False), monte_carlo_error=node["monte_carlo_error"].to_dataset(inherit=False), **about)
+    return Result(
+        arrays=arrays,
+        draws=node["draws"].to_dataset(inherit=False),
+        monte_carlo_error=node["monte_carlo_error"].to_dataset(inherit=False),
+        **about,
+    )
 
 
 def _encodable(dataset: xr.Dataset) -> xr.Dataset:
@@ -238,10 +313,16 @@ def _stored_inputs(inputs: Mapping[str, Any]) -> xr.Dataset:
     for name, samples in inputs.items():
         if isinstance(samples, pd.DataFrame):
             frame = samples if all(kind.kind in "fiub" for kind in samples.dtypes) else samples.astype(str)
-            stored[name] = xr.DataArray(frame.to_numpy(), dims=("sample", f"{name}_column"), coords={f"{name}_column": list(map(str, samples.columns))})
+            stored[name] = xr.DataArray(
+                frame.to_numpy(),
+                dims=("sample", f"{name}_column"),
+                coords={f"{name}_column": list(map(str, samples.columns))},
+            )
             continue
         tensor = type(samples).__module__.partition(".")[0] == "torch"
-        values = samples.detach().cpu().float().numpy() if tensor and samples.is_floating_point() else np.asarray(samples)
+        values = (
+            samples.detach().cpu().float().numpy() if tensor and samples.is_floating_point() else np.asarray(samples)
+        )
         if values.dtype == object or values.dtype.kind in "UT":
             values = values.astype(object)
         stored[name] = xr.DataArray(values, dims=("sample", *(f"{name}_{axis}" for axis in range(1, values.ndim))))

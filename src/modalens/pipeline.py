@@ -47,16 +47,22 @@ def explain(
 
     Parameters
     ----------
-    model : anything that takes modalities by keyword and returns (n,) or (n, outputs): a function, a torch module (put into evaluation mode and restored), or a fitted scikit-learn
-        estimator, whose column groups the modalities then are.
-    inputs : modality name -> samples of the patients explained, first axis the patient: array, tensor, DataFrame, or list of str. Never changed.
+    model : anything that takes modalities by keyword and returns (n,) or (n, outputs): a function, a torch module
+        (put into evaluation mode and restored), or a fitted scikit-learn estimator, whose column groups the
+        modalities then are.
+    inputs : modality name -> samples of the patients explained, first axis the patient: array, tensor, DataFrame, or
+        list of str. Never changed.
     measures : `Occlusion()`, `Shapley()`, `InterSHAP()`, `Interactions()`, `Reliance()`; those that fit, unless given.
-    modalities : name -> `Image(...)`, `Volume(...)`, `Text(...)`, `Tabular(...)`, `Series(...)`, `Vector(...)`; a kind that is not given is inferred, and said.
-    background : inputs of other patients, such as the training data: baselines are fitted on them, and their rows stand in for absent modalities.
-    baseline : None lets background rows stand in for modalities and a fitted mean or mask token for parts, and runs the other as a check. A name ("background", "conditional", "mean", "mode",
-        "zeros", "sample_mean", "blur", "mask_token"), a Baseline, or modality -> either, holds for every measure.
+    modalities : name -> `Image(...)`, `Volume(...)`, `Text(...)`, `Tabular(...)`, `Series(...)`, `Vector(...)`; a
+        kind that is not given is inferred, and said.
+    background : inputs of other patients, such as the training data: baselines are fitted on them, and their rows
+        stand in for absent modalities.
+    baseline : None lets background rows stand in for modalities and a fitted mean or mask token for parts, and runs
+        the other as a check. A name ("background", "conditional", "mean", "mode", "zeros", "sample_mean", "blur",
+        "mask_token"), a Baseline, or modality -> either, holds for every measure.
     link : how outputs become probabilities: "softmax", "sigmoid" or "identity"; without it they must be in [0, 1].
-    output : the space that is scored: "probability", "logit" (log p_c - mean log p), "raw", or a function of the model's output array.
+    output : the space that is scored: "probability", "logit" (log p_c - mean log p), "raw", or a function of the
+        model's output array.
     target : "predicted" (the class predicted on the whole input), an output's name or position, or one a patient.
     task : "classification", "multilabel", "regression"; inferred and said.
     labels : class numbers or names (n,), 0/1 (n, labels), or values; used for scores only.
@@ -74,7 +80,8 @@ def explain(
 
     Raises
     ------
-    InputError : what was given can't be explained as it is; the message says which modality, what was expected, what came, and what to do.
+    InputError : what was given can't be explained as it is; the message says which modality, what was expected, what
+        came, and what to do.
 
     Example
     -------
@@ -118,7 +125,8 @@ def explain(
 
 
 def plan(model: Any, inputs: Mapping[str, Any], **settings: Any) -> Plan:
-    """What `explain` with the same arguments would run: masks, rows through every encoder and the head, memory, and about how long. Runs a few rows only.
+    """What `explain` with the same arguments would run: masks, rows through every encoder and the head, memory, and
+    about how long. Runs a few rows only.
 
     Example
     -------
@@ -134,43 +142,81 @@ def plan(model: Any, inputs: Mapping[str, Any], **settings: Any) -> Plan:
         warnings.simplefilter("ignore", ModalensWarning)
         prepared = setting.open(few=True)
         needs = [need for measure in prepared.measures for need in measure.needs(prepared.problem, None)]
-        return merge(needs, prepared.problem, prepared.stand_ins, known={}, batch_size=setting.batch_size, seconds_per_row=prepared.seconds_per_row)
+        return merge(
+            needs,
+            prepared.problem,
+            prepared.stand_ins,
+            known={},
+            batch_size=setting.batch_size,
+            seconds_per_row=prepared.seconds_per_row,
+        )
 
 
 def evaluate(prepared: Prepared, progress: bool | None, problems: Sequence[Problem] = ()) -> tuple[Plan, Values]:
-    """Ask the measures what they need for the problem (or for several views of it), run what is not known yet, and ask again, until nothing is missing."""
+    """Ask the measures what they need for the problem (or for several views of it), run what is not known yet, and
+    ask again, until nothing is missing.
+    """
     table = Table()
     _seed_present(table, prepared)
     values = Values(table=table.values, sizes=table.sizes, key=prepared.stand_ins.key, problem=prepared.problem)
     executed: Plan | None = None
     while True:
-        needs = [need for problem in problems or (prepared.problem,) for measure in prepared.measures for need in measure.needs(problem, values if executed else None)]
+        needs = [
+            need
+            for problem in problems or (prepared.problem,)
+            for measure in prepared.measures
+            for need in measure.needs(problem, values if executed else None)
+        ]
         missing = merge(needs, prepared.problem, prepared.stand_ins, known=table.values, batch_size=prepared.batch_size)
         if executed is not None and not missing.evaluations:
             return executed, values
-        run(missing, table, prepared.stand_ins, prepared.model, prepared.readout, select=prepared.select, progress=progress)
-        executed = missing if executed is None else replace(executed, evaluations=executed.evaluations + missing.evaluations)
+        run(
+            missing,
+            table,
+            prepared.stand_ins,
+            prepared.model,
+            prepared.readout,
+            select=prepared.select,
+            progress=progress,
+        )
+        executed = (
+            missing if executed is None else replace(executed, evaluations=executed.evaluations + missing.evaluations)
+        )
 
 
 def _seed_present(table: Table, prepared: Prepared) -> None:
     """The outputs on the inputs as they are were needed to read the model; they are not run again."""
     identity = prepared.stand_ins.key(PRESENT, prepared.problem.part_baselines[0], "part")
-    spaces = {space: values for space, values in prepared.readout(prepared.raw).items() if space in prepared.readout.spaces}
-    store(table, Evaluation(identity=identity, mask=PRESENT, samples=np.arange(len(prepared.patients)), shared=False), spaces, len(prepared.patients), 1)
+    spaces = {
+        space: values for space, values in prepared.readout(prepared.raw).items() if space in prepared.readout.spaces
+    }
+    store(
+        table,
+        Evaluation(identity=identity, mask=PRESENT, samples=np.arange(len(prepared.patients)), shared=False),
+        spaces,
+        len(prepared.patients),
+        1,
+    )
 
 
 def _flag_disagreement(results: Mapping[str, Result]) -> None:
     """Warn where two baselines give different contributions."""
     for result in results.values():
         for name in ("by_baseline", "anchor_by_baseline"):
-            found = result.arrays.get(name)
-            if found is None or "modality" not in found.dims or found.sizes["baseline"] < 2:  # type: ignore[union-attr]
+            found = result.global_numbers.get(name)
+            if found is None or "modality" not in found.dims or found.sizes["baseline"] < 2:
                 continue
-            spread = found.max("baseline") - found.min("baseline")  # type: ignore[union-attr]
+            spread = found.max("baseline") - found.min("baseline")
             worst = spread.fillna(0).idxmax("modality").item() if bool((spread > DISAGREEMENT).any()) else None
             if worst is not None:
-                each = ", ".join(f"{found.sel(modality=worst, baseline=one).item():.2f} under {one}" for one in found.baseline.values)  # type: ignore[union-attr]
-                warnings.warn(f"{result.measure}: baselines disagree on {worst!r} ({each}); a statement about it holds for its baseline only.", ModalensWarning, stacklevel=2)
+                each = ", ".join(
+                    f"{found.sel(modality=worst, baseline=one).item():.2f} under {one}" for one in found.baseline.values
+                )
+                warnings.warn(
+                    f"{result.measure}: baselines disagree on {worst!r} ({each}); a statement about it holds for its baseline only.",
+                    ModalensWarning,
+                    stacklevel=2,
+                )
 
 
 @contextmanager

@@ -25,7 +25,9 @@ EXACT_LIMIT = 12
 
 @dataclass(frozen=True)
 class Mask:
-    """What is absent in one evaluation: pairs of a modality and the indices of its absent parts, `None` for all of them."""
+    """What is absent in one evaluation: pairs of a modality and the indices of its absent parts, `None` for all of
+    them.
+    """
 
     absent: tuple[tuple[str, tuple[int, ...] | None], ...] = ()
 
@@ -54,7 +56,8 @@ PRESENT = Mask()
 class Outputs:
     """A need: the model's outputs under these masks, what is absent replaced by one of the problem's baselines.
 
-    `draws` says how many background rows stand in, where the baseline takes rows: as for coalitions, or the fewer as for parts.
+    `draws` says how many background rows stand in, where the baseline takes rows: as for coalitions, or the fewer as
+    for parts.
     """
 
     masks: tuple[Mask, ...]
@@ -66,9 +69,10 @@ class Outputs:
 class Problem:
     """All that a measure may know of what it measures.
 
-    `target` is the output that counts for each sample, shape (samples,), or None where every output is scored by itself;
-    `predicted` says that the target is the class predicted on the whole input. `space` is the output space asked for, `spaces`
-    all that are kept. The first of the baselines is the one reported, the others tell whether it matters.
+    `target` is the output that counts for each sample, shape (samples,), or None where every output is scored by
+    itself; `predicted` says that the target is the class predicted on the whole input. `space` is the output space
+    asked for, `spaces` all that are kept. The first of the baselines is the one reported, the others tell whether it
+    matters.
     """
 
     modalities: tuple[str, ...]
@@ -99,9 +103,13 @@ class Problem:
 
     @cached_property
     def coalitions(self) -> tuple[tuple[str, ...], ...]:
-        """All subsets of the modalities; the position of a subset, read in binary, says who is in it (bit i is modality i)."""
+        """All subsets of the modalities; the position of a subset, read in binary, says who is in it (bit i is
+        modality i).
+        """
         players = range(len(self.modalities))
-        return tuple(tuple(self.modalities[i] for i in players if code >> i & 1) for code in range(1 << len(self.modalities)))
+        return tuple(
+            tuple(self.modalities[i] for i in players if code >> i & 1) for code in range(1 << len(self.modalities))
+        )
 
     @cached_property
     def coalition_masks(self) -> tuple[Mask, ...]:
@@ -112,7 +120,9 @@ class Problem:
         """Refuse a game with one player, or with more than can be enumerated."""
         players = len(self.modalities)
         if players < 2:
-            raise InputError(f"{measure} needs at least two modalities, and {listed(self.modalities)} is one: use Occlusion for the parts of a single modality.")
+            raise InputError(
+                f"{measure} needs at least two modalities, and {listed(self.modalities)} is one: use Occlusion for the parts of a single modality."
+            )
         if players > EXACT_LIMIT:
             raise InputError(
                 f"{measure} evaluates all 2^M coalitions exactly, for at most {EXACT_LIMIT} modalities; {players} were given ({2**players:,} coalitions). "
@@ -123,7 +133,9 @@ class Problem:
         """The scores of each sample's target output; all outputs where each is scored by itself."""
         if self.target is None:
             return scores
-        chosen = scores.isel(sample=xr.DataArray(self.sample_index, dims="sample"), output=xr.DataArray(self.target, dims="sample"))
+        chosen = scores.isel(
+            sample=xr.DataArray(self.sample_index, dims="sample"), output=xr.DataArray(self.target, dims="sample")
+        )
         return chosen.drop_vars("output", errors="ignore")
 
     def subsets(self, order: int) -> tuple[tuple[str, ...], ...]:
@@ -138,9 +150,9 @@ Key = tuple[tuple[str, tuple[int, ...] | None, str], ...]
 class Values:
     """The model's outputs under masks: float64, by space, with axes (mask, block, sample, output).
 
-    A block is a run of background rows whose outputs were averaged; blocks are kept apart so that the Monte-Carlo error of
-    drawing them can be had. `key` turns (mask, baseline, draws) into the identity under which an evaluation is stored, so that one that
-    two measures ask for stands here once.
+    A block is a run of background rows whose outputs were averaged; blocks are kept apart so that the Monte-Carlo
+    error of drawing them can be had. `key` turns (mask, baseline, draws) into the identity under which an evaluation
+    is stored, so that one that two measures ask for stands here once.
     """
 
     table: Mapping[object, Mapping[str, np.ndarray]]
@@ -160,10 +172,17 @@ class Values:
 
     def blocks_in(self, needs: Iterable[Outputs]) -> int:
         """The largest number of background blocks kept apart for any mask of these needs."""
-        return max((len(self.sizes[self.key(mask, need.baseline, need.draws)]) for need in needs for mask in need.masks), default=1)
+        return max(
+            (len(self.sizes[self.key(mask, need.baseline, need.draws)]) for need in needs for mask in need.masks),
+            default=1,
+        )
 
-    def blocks_of(self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, single: bool = False) -> np.ndarray | None:
-        """Values with the blocks apart, shape (masks, blocks, samples, outputs), less those left out; with `single`, None unless every block is a single row."""
+    def blocks_of(
+        self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, single: bool = False
+    ) -> np.ndarray | None:
+        """Values with the blocks apart, shape (masks, blocks, samples, outputs), less those left out; with `single`,
+        None unless every block is a single row.
+        """
         chosen = [self._blocks(mask, baseline, "coalition", space) for mask in masks]
         sizes = [self.sizes[self.key(mask, baseline, "coalition")] for mask in masks]
         deepest = max(sizes, key=len)
@@ -172,8 +191,12 @@ class Values:
         shape = (len(deepest), self.problem.samples, len(self.problem.outputs))
         return np.stack([np.broadcast_to(block, shape) for block in chosen])[:, self._kept(deepest) > 0]
 
-    def mean(self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, draws: Draws = "coalition") -> np.ndarray:
-        """v(mask): the mean output over background rows, shape (masks, samples, outputs); NaN where a sample has no such part."""
+    def mean(
+        self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, draws: Draws = "coalition"
+    ) -> np.ndarray:
+        """v(mask): the mean output over background rows, shape (masks, samples, outputs); NaN where a sample has no
+        such part.
+        """
         shape = (self.problem.samples, len(self.problem.outputs))
         means = np.empty((len(masks), *shape))
         for position, mask in enumerate(masks):

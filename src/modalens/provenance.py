@@ -24,13 +24,24 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
     same = prepared.stand_ins.background is patients
     return {
         "modalens": importlib.metadata.version("modalens"),
-        "versions": {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "xarray", "pandas", "scikit-learn", "torch")} | {"python": platform.python_version()},
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("numpy", "scipy", "xarray", "pandas", "scikit-learn", "torch")
+        }
+        | {"python": platform.python_version()},
         "model": model.name,
-        "model_fingerprint": model.fingerprint() or f"outputs on probe rows {hashlib.sha256(probe.tobytes()).hexdigest()[:16]}",
+        "model_fingerprint": model.fingerprint()
+        or f"outputs on probe rows {hashlib.sha256(probe.tobytes()).hexdigest()[:16]}",
         "data": patients.fingerprint(),
-        "background": {"rows": len(prepared.stand_ins.background), "data": prepared.stand_ins.background.fingerprint(), "are_the_explained_samples": same},
+        "background": {
+            "rows": len(prepared.stand_ins.background),
+            "data": prepared.stand_ins.background.fingerprint(),
+            "are_the_explained_samples": same,
+        },
         "samples": present,
-        "groups": None if problem.groups is None else hashlib.sha256(repr(np.unique(problem.groups, return_inverse=True)[1].tolist()).encode()).hexdigest()[:16],
+        "groups": None
+        if problem.groups is None
+        else hashlib.sha256(repr(np.unique(problem.groups, return_inverse=True)[1].tolist()).encode()).hexdigest()[:16],
         "seed": problem.seed,
         "modalities": patients.describe(),
         "task": problem.task,
@@ -53,12 +64,26 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
 
 def _value_words(prepared: Prepared) -> str:
     problem = prepared.problem
-    quantity = {"probability": "probability", "logit": "log-odds (log p_c - mean log p)", "raw": "the model's own output"}.get(problem.space, f"{problem.space} of the output")
+    quantity = {
+        "probability": "probability",
+        "logit": "log-odds (log p_c - mean log p)",
+        "raw": "the model's own output",
+    }.get(problem.space, f"{problem.space} of the output")
     if problem.target is None:
         which = f"of each of {len(problem.outputs)} outputs by itself"
     elif problem.predicted:
         which = "of the class predicted on the whole input"
     else:
-        which = "" if len(problem.outputs) == 1 else f"of {problem.outputs[int(problem.target[0])]!r}" if len(set(problem.target.tolist())) == 1 else "of the output named for each patient"
-    linked = "the link is applied to each row first, then rows are averaged" if prepared.readout.link else "rows are averaged"
+        which = (
+            ""
+            if len(problem.outputs) == 1
+            else f"of {problem.outputs[int(problem.target[0])]!r}"
+            if len(set(problem.target.tolist())) == 1
+            else "of the output named for each patient"
+        )
+    linked = (
+        "the link is applied to each row first, then rows are averaged"
+        if prepared.readout.link
+        else "rows are averaged"
+    )
     return f"v(S) = {' '.join(filter(None, (quantity, which)))}, with what is outside S replaced; {linked}"

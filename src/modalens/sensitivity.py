@@ -1,4 +1,6 @@
-"""How much the answer depends on choices that nobody can make for sure: the baseline, the output space, the number of parts."""
+"""How much the answer depends on choices that nobody can make for sure: the baseline, the output space, the number of
+parts.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,14 @@ def sensitivity(
 
     Parameters
     ----------
-    over : the baselines, each as `explain(baseline=...)` takes it. outputs : the spaces, "probability" and "logit" where the model has them.
+    over : the baselines, each as `explain(baseline=...)` takes it. outputs : the spaces, "probability" and "logit"
+        where the model has them.
     parts : numbers of parts to cut each modality into, None for the cut of `modalities`. settings : as for `explain`.
 
     Returns
     -------
-    DataFrame with a row a number: baseline, output, parts, measure, quantity (contribution, anchor, score), modality, value, lower, upper.
+    DataFrame with a row a number: baseline, output, parts, measure, quantity (contribution, anchor, score), modality,
+        value, lower, upper.
     Each mask is run once, whatever the number of spaces.
 
     Raises InputError as `explain` does, and where a space is not one of the model's.
@@ -67,25 +71,41 @@ def sensitivity(
             spaces = opened.problem.spaces if outputs is None else tuple(outputs)
             for space in spaces:
                 choice("outputs", space, opened.problem.spaces)
-            views = {(label, space): replace(opened.problem, coalition_baselines=(label,), part_baselines=(label,), space=space) for label in assignments for space in spaces}
+            views = {
+                (label, space): replace(
+                    opened.problem, coalition_baselines=(label,), part_baselines=(label,), space=space
+                )
+                for label in assignments
+                for space in spaces
+            }
             _, values = evaluate(opened, progress, tuple(views.values()))
             for (label, space), problem in views.items():
-                results = {measure.key: measure.score(problem, replace(values, problem=problem)) for measure in measures}
+                results = {
+                    measure.key: measure.score(problem, replace(values, problem=problem)) for measure in measures
+                }
                 frame = Explanation(results=results, provenance={}).to_frame()
-                frame = frame[frame["quantity"].isin(QUANTITIES)].reindex(columns=["measure", "quantity", "modality", "value", "lower", "upper"])
-                frames.append(frame.assign(baseline=label, output=space, parts="as cut" if count is None else str(count)))
+                frame = frame[frame["quantity"].isin(QUANTITIES)].reindex(
+                    columns=["measure", "quantity", "modality", "value", "lower", "upper"]
+                )
+                frames.append(
+                    frame.assign(baseline=label, output=space, parts="as cut" if count is None else str(count))
+                )
     table = pd.concat(frames, ignore_index=True)
     return table[["baseline", "output", "parts", "measure", "quantity", "modality", "value", "lower", "upper"]]
 
 
-def sweep(model: Any, inputs: Mapping[str, Any], *, parts: Mapping[str, Sequence[int]], **settings: Any) -> xr.DataArray:
-    """The contribution by occlusion for every combination of numbers of parts, since it depends on them (Gapp et al. 2025, journal version).
+def sweep(
+    model: Any, inputs: Mapping[str, Any], *, parts: Mapping[str, Sequence[int]], **settings: Any
+) -> xr.DataArray:
+    """The contribution by occlusion for every combination of numbers of parts, since it depends on them (Gapp et al.
+    2025, journal version).
 
     D_i depends on the cut of modality i only, so each number of parts is run once and the combinations are arithmetic.
 
     Parameters
     ----------
-    parts : modality name -> numbers of parts, such as `{"image": (1, 4, 16, 64), "report": (1, 4)}`; the others stay as they are cut. settings : as for `explain`.
+    parts : modality name -> numbers of parts, such as `{"image": (1, 4, 16, 64), "report": (1, 4)}`; the others stay
+        as they are cut. settings : as for `explain`.
 
     Returns
     -------
@@ -103,18 +123,28 @@ def sweep(model: Any, inputs: Mapping[str, Any], *, parts: Mapping[str, Sequence
     """
     unknown = set(parts) - set(inputs)
     if unknown or not parts:
-        raise InputError(f"parts names {listed(sorted(unknown))}, and the modalities are {listed(inputs)}: give modality -> numbers of parts.")
+        raise InputError(
+            f"parts names {listed(sorted(unknown))}, and the modalities are {listed(inputs)}: give modality -> numbers of parts."
+        )
     given = _kinds(inputs, settings.pop("modalities", None))
     levels = {name: list(dict.fromkeys(parts.get(name, [0]))) for name in inputs}
     amounts: dict[str, dict[int, float]] = {name: {} for name in inputs}
     for step in range(max(map(len, levels.values()))):
         now = {name: level[min(step, len(level) - 1)] for name, level in levels.items()}
         cut = {name: kind.cut_into(now[name]) if now[name] else kind for name, kind in given.items()}
-        found = explain(model, inputs, measures=[Occlusion()], modalities=cut, **(settings | {"confidence": None})).occlusion.amount
+        found = explain(
+            model, inputs, measures=[Occlusion()], modalities=cut, **(settings | {"confidence": None})
+        ).occlusion.amount
         for name in inputs:
             amounts[name][now[name]] = float(found.sel(modality=name))
     each = [
-        xr.DataArray([amounts[name][level] for level in levels[name]], dims=f"{name}_parts", coords={f"{name}_parts": levels[name]}) if name in parts else xr.DataArray(amounts[name][0])
+        xr.DataArray(
+            [amounts[name][level] for level in levels[name]],
+            dims=f"{name}_parts",
+            coords={f"{name}_parts": levels[name]},
+        )
+        if name in parts
+        else xr.DataArray(amounts[name][0])
         for name in inputs
     ]
     together = xr.concat(xr.broadcast(*each), dim=xr.Variable("modality", list(inputs)))

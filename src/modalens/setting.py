@@ -65,7 +65,9 @@ class Setting:
 
     def note_background(self) -> None:
         """Say so where the explained patients stand in for each other."""
-        fitted = any(baseline.from_background for assignment in self.assignments.values() for baseline in assignment.values())
+        fitted = any(
+            baseline.from_background for assignment in self.assignments.values() for baseline in assignment.values()
+        )
         if self.background is self.patients and fitted:
             warnings.warn(
                 "no background was given, so the explained patients themselves stand in for what is absent; give background=, other patients such as the training data.",
@@ -74,7 +76,9 @@ class Setting:
             )
 
     def open(self, few: bool = False) -> Prepared:
-        """Run the model on the inputs as they are (on `few` of them, for a plan), and decide how its outputs are read."""
+        """Run the model on the inputs as they are (on `few` of them, for a plan), and decide how its outputs are
+        read.
+        """
         batch = self.batch_size or default_batch(self.patients.row_bytes)
         patients = self.patients.take(np.arange(min(len(self.patients), 16))) if few else self.patients
         raw = run_present(self.model, patients, batch, self.select)
@@ -82,7 +86,11 @@ class Setting:
         classes = self.classes if self.classes is not None else self.model.classes
         readout = decide(raw, link=self.link, output=self.output, task=self.task or self.model.task, classes=classes)
         spaces = readout(raw)
-        chosen, predicted = targets(self.target if not few or isinstance(self.target, str) else "predicted", spaces.get("probability", spaces[readout.space]), readout)
+        chosen, predicted = targets(
+            self.target if not few or isinstance(self.target, str) else "predicted",
+            spaces.get("probability", spaces[readout.space]),
+            readout,
+        )
         if few:
             chosen = None if chosen is None else np.zeros(len(self.patients), dtype=int)
         problem = Problem(
@@ -108,7 +116,9 @@ class Setting:
             model=self.model,
             readout=readout,
             problem=problem,
-            stand_ins=StandIns(patients=self.patients, background=self.background, assignments=self.assignments, seed=self.seed),
+            stand_ins=StandIns(
+                patients=self.patients, background=self.background, assignments=self.assignments, seed=self.seed
+            ),
             measures=self.measures,
             patients=self.patients,
             raw=raw,
@@ -155,7 +165,8 @@ def prepare(
         by_row = dict.fromkeys(patients.modalities, baselines.named("background"))
         by_fill = baselines.typical(patients.modalities)
         assignments = {baselines.label(by_row): by_row, baselines.label(by_fill): by_fill}
-        coalition, part = tuple(assignments), (baselines.label(by_fill),)
+        coalition: tuple[str, ...] = tuple(assignments)
+        part: tuple[str, ...] = (baselines.label(by_fill),)
     else:
         assigned = baselines.assign(baseline, patients.modalities)
         assignments = {baselines.label(assigned): assigned}
@@ -190,14 +201,24 @@ def _chosen_measures(measures: Sequence[Measure] | None, players: int, labelled:
     chosen = tuple(measures) if isinstance(measures, Sequence) and not isinstance(measures, str) else (measures,)
     wrong = [measure for measure in chosen if not isinstance(measure, Measure)]
     if wrong or not chosen:
-        raise InputError(f"measures: expected measures such as [ml.Occlusion(), ml.Shapley()], came {listed(wrong) if wrong else 'an empty list'}; a class needs its brackets.")
+        raise InputError(
+            f"measures: expected measures such as [ml.Occlusion(), ml.Shapley()], came {listed(wrong) if wrong else 'an empty list'}; a class needs its brackets."
+        )
     keys = [measure.key for measure in chosen]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
-        raise InputError(f"measures: {listed(twice)} is asked for twice; tell them apart with name=, such as Occlusion(name='occlusion_mean').")
-    odd = [key for key in keys if not key.isidentifier() or hasattr(Explanation, key) or key in ("provenance", "inputs", "results")]
+        raise InputError(
+            f"measures: {listed(twice)} is asked for twice; tell them apart with name=, such as Occlusion(name='occlusion_mean')."
+        )
+    odd = [
+        key
+        for key in keys
+        if not key.isidentifier() or hasattr(Explanation, key) or key in ("provenance", "inputs", "results")
+    ]
     if odd:
-        raise InputError(f"measures: name={odd[0]!r} can't be an attribute of the explanation; choose another Python name.")
+        raise InputError(
+            f"measures: name={odd[0]!r} can't be an attribute of the explanation; choose another Python name."
+        )
     return chosen
 
 
@@ -206,7 +227,9 @@ def _checked_groups(groups: Any, samples: int) -> np.ndarray | None:
         return None
     found = np.asarray(groups)
     if found.shape != (samples,):
-        raise InputError(f"groups: expected one for each of the {samples} samples, came shape {found.shape}; give each sample's patient.")
+        raise InputError(
+            f"groups: expected one for each of the {samples} samples, came shape {found.shape}; give each sample's patient."
+        )
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         raise InputError("groups: some are NaN; every sample needs its resampling unit.")
     return found
@@ -216,18 +239,24 @@ def _checked_labels(labels: Any, samples: int, readout: Readout) -> np.ndarray:
     """Labels as class positions (n,), 0/1 (n, outputs), or values."""
     found = np.asarray(labels)
     if len(found) != samples:
-        raise InputError(f"labels: expected one for each of the {samples} samples, came {len(found)}; give those of the explained samples.")
+        raise InputError(
+            f"labels: expected one for each of the {samples} samples, came {len(found)}; give those of the explained samples."
+        )
     if readout.task == "regression":
         if found.dtype.kind not in "fiub" or not np.isfinite(found.astype(float)).all():
             raise InputError("labels: expected finite numbers for a regression.")
         return found.reshape(samples, -1).astype(float)
     if readout.task == "multilabel":
         if found.shape != (samples, len(readout.outputs)) or not np.isin(found, (0, 1)).all():
-            raise InputError(f"labels: a multilabel model needs 0 or 1 for each of its {len(readout.outputs)} outputs, shape {(samples, len(readout.outputs))}; came {found.shape}.")
+            raise InputError(
+                f"labels: a multilabel model needs 0 or 1 for each of its {len(readout.outputs)} outputs, shape {(samples, len(readout.outputs))}; came {found.shape}."
+            )
         return found.astype(int)
     found = found.reshape(-1) if found.ndim == 2 and found.shape[1] == 1 else found
     names = list(readout.outputs)
-    if found.ndim == 1 and (found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.equal(np.mod(found, 1), 0).all())):
+    if found.ndim == 1 and (
+        found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.equal(np.mod(found, 1), 0).all())
+    ):
         positions = found.astype(int)
     elif found.ndim == 1 and all(str(label) in names for label in found):
         positions = np.array([names.index(str(label)) for label in found])

@@ -1,6 +1,7 @@
 """How sure a global number is: bootstrap by patient, delta method, Monte-Carlo error of the background.
 
-A global number is a function of sample averages. So a bootstrap draw is nothing but another set of weights for those averages.
+A global number is a function of sample averages. So a bootstrap draw is nothing but another set of weights for those
+averages.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def bootstrap_weights(groups: np.ndarray | None, samples: int, seed: int, draws:
 
 
 def average(values: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
-    """The weighted mean over samples; a sample whose value is NaN does not count, and where none counts the mean is NaN."""
+    """The weighted mean over samples; a sample whose value is NaN does not count, and where none counts the mean is
+    NaN.
+    """
     known = values.notnull()
     if bool(known.all()):
         return xr.dot(weights, values, dim="sample")
@@ -61,18 +64,23 @@ def share(amounts: xr.DataArray, dim: str = "modality", floor: float = 0.0) -> x
 
 
 def interval(draws: xr.Dataset, confidence: float) -> xr.Dataset:
-    """The percentile interval of every variable, on a new axis `bound` (lower, upper); draws in which a number is undefined don't count."""
+    """The percentile interval of every variable, on a new axis `bound` (lower, upper); draws in which a number is
+    undefined don't count.
+    """
     tail = (1 - confidence) / 2
     if not draws:
         return xr.Dataset()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a number that is undefined in every draw has an undefined interval
+        warnings.filterwarnings(
+            "ignore", "All-NaN slice", RuntimeWarning
+        )  # a number that is undefined in every draw has an undefined interval
         bounds = draws.quantile([tail, 1 - tail], dim="draw", skipna=True).rename(quantile="bound")
     return bounds.assign_coords(bound=["lower", "upper"])
 
 
 def ratio_standard_error(amounts: xr.DataArray, groups: np.ndarray | None = None) -> xr.DataArray:
-    """Standard error of m_i = mean D_i / mean T, T = sum_i D_i, by the delta method, clustered: sd_k(D_i - m_i T) / (sqrt(N) mean T).
+    """Standard error of m_i = mean D_i / mean T, T = sum_i D_i, by the delta method, clustered: sd_k(D_i - m_i T) /
+    (sqrt(N) mean T).
 
     `amounts` is D, (sample, modality). NaN for fewer than two clusters.
     """
@@ -87,9 +95,16 @@ def ratio_standard_error(amounts: xr.DataArray, groups: np.ndarray | None = None
 
 
 def jackknife_error(left_out: list[dict[str, xr.DataArray]]) -> xr.Dataset:
-    """The Monte-Carlo standard error of every number, from its values with one background block left out in turn: sqrt((B-1)/B sum (x_b - mean x)^2)."""
+    """The Monte-Carlo standard error of every number, from its values with one background block left out in turn:
+    sqrt((B-1)/B sum (x_b - mean x)^2).
+    """
     if len(left_out) < 2:
         return xr.Dataset()
-    stacked = xr.Dataset({name: xr.concat([one[name] for one in left_out], dim="block", coords="minimal", compat="override") for name in left_out[0]})
+    stacked = xr.Dataset(
+        {
+            name: xr.concat([one[name] for one in left_out], dim="block", coords="minimal", compat="override")
+            for name in left_out[0]
+        }
+    )
     blocks = len(left_out)
     return ((blocks - 1) * stacked.var("block")) ** 0.5

@@ -1,15 +1,16 @@
-"""Study files: a YAML file that says which model, which data, which modalities and which measures; read, checked, and turned into arguments of `explain`.
+"""Study files: a YAML file that says which model, which data, which modalities and which measures; read, checked, and
+turned into arguments of `explain`.
 
-    model: network.py:load            # a file or a module, and a model in it, or a function without arguments that returns one
-    inputs:
-      image: {file: test.npz, key: image, kind: image, patch: 4}
-      clinical: {file: test.csv, columns: [age, creatinine]}
-    background:
-      image: {file: train.npz, key: image}
-      clinical: {file: train.csv, columns: [age, creatinine]}
-    link: softmax
-    measures: [occlusion, shapley, intershap]
-    folder: results
+model: network.py:load            # a file or a module, and a model in it, or a function without arguments that
+    returns one inputs:
+  image: {file: test.npz, key: image, kind: image, patch: 4}
+  clinical: {file: test.csv, columns: [age, creatinine]}
+background:
+  image: {file: train.npz, key: image}
+  clinical: {file: train.csv, columns: [age, creatinine]}
+link: softmax
+measures: [occlusion, shapley, intershap]
+folder: results
 """
 
 from __future__ import annotations
@@ -31,8 +32,17 @@ from modalens.errors import InputError, listed, nearest
 from modalens.measures import Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
 from modalens.modalities import Image, Modality, Series, Tabular, Text, Vector, Volume
 
-MEASURES: dict[str, type[Measure]] = {kind.default_name: kind for kind in (Occlusion, Shapley, InterSHAP, Interactions, Reliance)}
-KINDS: dict[str, type[Modality]] = {"image": Image, "volume": Volume, "text": Text, "tabular": Tabular, "series": Series, "vector": Vector}
+MEASURES: dict[str, type[Measure]] = {
+    kind.default_name: kind for kind in (Occlusion, Shapley, InterSHAP, Interactions, Reliance)
+}
+KINDS: dict[str, type[Modality]] = {
+    "image": Image,
+    "volume": Volume,
+    "text": Text,
+    "tabular": Tabular,
+    "series": Series,
+    "vector": Vector,
+}
 
 
 class _Section(BaseModel):
@@ -102,7 +112,8 @@ class StudyRun:
 def read_study(path: str | Path) -> StudyRun:
     """Read and check a study file, and everything that it names. Paths in it are relative to it.
 
-    Raises InputError with the file and line of what is wrong: YAML that can't be read, unknown or doubled keys, values of the wrong kind, missing files, models that can't be imported.
+    Raises InputError with the file and line of what is wrong: YAML that can't be read, unknown or doubled keys,
+        values of the wrong kind, missing files, models that can't be imported.
     """
     source = Path(path)
     if not source.is_file():
@@ -115,7 +126,8 @@ def read_study(path: str | Path) -> StudyRun:
         raise InputError("\n".join(_described(source, root, one) for one in error.errors())) from None
     with _at(source, root, ("model",)):
         model = import_model(content.model, source.parent)
-    inputs, modalities = {}, {}
+    inputs: dict[str, Any] = {}
+    modalities: dict[str, Modality] = {}
     for name, section in content.inputs.items():
         with _at(source, root, ("inputs", name)):
             inputs[name] = _read(section, source.parent)
@@ -132,8 +144,24 @@ def read_study(path: str | Path) -> StudyRun:
             settings[what] = None if section is None else _read(section, source.parent)
     with _at(source, root, ("measures",)):
         settings["measures"] = None if content.measures is None else [_measure(one) for one in content.measures]
-    settings |= {name: getattr(content, name) for name in ("baseline", "link", "output", "target", "task", "classes", "select", "batch_size", "confidence", "seed")}
-    return StudyRun(model=model, inputs=inputs, settings=settings, folder=source.parent / content.folder, title=source.stem)
+    settings |= {
+        name: getattr(content, name)
+        for name in (
+            "baseline",
+            "link",
+            "output",
+            "target",
+            "task",
+            "classes",
+            "select",
+            "batch_size",
+            "confidence",
+            "seed",
+        )
+    }
+    return StudyRun(
+        model=model, inputs=inputs, settings=settings, folder=source.parent / content.folder, title=source.stem
+    )
 
 
 def import_model(reference: str, folder: Path) -> Any:
@@ -146,10 +174,16 @@ def import_model(reference: str, folder: Path) -> Any:
         raise InputError(f"model: {reference!r} is no reference; write file.py:name or package.module:name.")
     module = _imported_file(folder / where) if where.endswith(".py") else _imported_module(where, folder)
     if not hasattr(module, name):
-        raise InputError(f"model: {where} has no {name!r}{nearest(name, [one for one in vars(module) if not one.startswith('_')])}.")
+        raise InputError(
+            f"model: {where} has no {name!r}{nearest(name, [one for one in vars(module) if not one.startswith('_')])}."
+        )
     found = getattr(module, name)
     code = getattr(found, "__code__", None)
-    return found() if code is not None and code.co_argcount + code.co_kwonlyargcount == 0 and not code.co_flags & 0x08 else found
+    return (
+        found()
+        if code is not None and code.co_argcount + code.co_kwonlyargcount == 0 and not code.co_flags & 0x08
+        else found
+    )
 
 
 def _imported_file(path: Path) -> Any:
@@ -169,7 +203,9 @@ def _imported_module(name: str, folder: Path) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise InputError(f"model: the module {name!r} can't be imported ({error}); give a file, such as model.py:{'load'}, or install it.") from error
+        raise InputError(
+            f"model: the module {name!r} can't be imported ({error}); give a file, such as model.py:{'load'}, or install it."
+        ) from error
     finally:
         sys.path.remove(str(folder))
 
@@ -192,7 +228,9 @@ def _read(section: Source, folder: Path) -> Any:
 def _modality(section: ModalitySource) -> Modality | None:
     """The modality of a section; None where its kind is left to be inferred."""
     source_keys = set(Source.model_fields) | {"kind"}
-    given = {name: value for name, value in section.model_dump().items() if name not in source_keys and value is not None}
+    given = {
+        name: value for name, value in section.model_dump().items() if name not in source_keys and value is not None
+    }
     if section.kind is None:
         if given:
             raise InputError(f"{listed(given)} say how to cut, and kind= is missing: one of {listed(KINDS)}.")
@@ -200,7 +238,9 @@ def _modality(section: ModalitySource) -> Modality | None:
     kind = KINDS[section.kind]
     allowed = set(kind.__dataclass_fields__) - {"container"}
     if set(given) - allowed:
-        raise InputError(f"kind {section.kind!r} does not take {listed(sorted(set(given) - allowed))}; it takes {listed(sorted(allowed))}.")
+        raise InputError(
+            f"kind {section.kind!r} does not take {listed(sorted(set(given) - allowed))}; it takes {listed(sorted(allowed))}."
+        )
     if "tokenizer" in given:
         given["tokenizer"] = _tokenizer(given["tokenizer"])
     return kind(**given)
@@ -220,12 +260,16 @@ def _tokenizer(folder: Path) -> Any:
 def _measure(chosen: str | Mapping[str, Mapping[str, Any]]) -> Measure:
     name, options = (chosen, {}) if isinstance(chosen, str) else next(iter(chosen.items()))
     if name not in MEASURES or (not isinstance(chosen, str) and len(chosen) != 1):
-        raise InputError(f"measures: {name!r} is not known{nearest(name, MEASURES)}: give names out of {listed(MEASURES)}, or name: {{setting: value}}.")
+        raise InputError(
+            f"measures: {name!r} is not known{nearest(name, MEASURES)}: give names out of {listed(MEASURES)}, or name: {{setting: value}}."
+        )
     try:
         return MEASURES[name](**options)
     except TypeError as error:
         fields = sorted(set(MEASURES[name].__dataclass_fields__))
-        raise InputError(f"measures: {name} takes the settings {listed(fields)}, and came {listed(options)}.") from error
+        raise InputError(
+            f"measures: {name} takes the settings {listed(fields)}, and came {listed(options)}."
+        ) from error
 
 
 # Lines: where in the file something stands ------------------------------------------------------------------------------------------
@@ -236,14 +280,20 @@ def _composed(source: Path, text: str) -> yaml.Node:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise InputError(f"{source}{f', line {mark.line + 1}' if mark else ''}: no valid YAML: {getattr(error, 'problem', error)}.") from error
+        raise InputError(
+            f"{source}{f', line {mark.line + 1}' if mark else ''}: no valid YAML: {getattr(error, 'problem', error)}."
+        ) from error
     if not isinstance(root, yaml.MappingNode):
-        raise InputError(f"{source}: expected keys such as model: and inputs:, came {'nothing' if root is None else 'something else'}.")
+        raise InputError(
+            f"{source}: expected keys such as model: and inputs:, came {'nothing' if root is None else 'something else'}."
+        )
     for node in _mappings(root):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise InputError(f"{source}, line {key.start_mark.line + 1}: {key.value!r} stands twice; every name once.")
+                raise InputError(
+                    f"{source}, line {key.start_mark.line + 1}: {key.value!r} stands twice; every name once."
+                )
             seen.add(key.value)
     return root
 
@@ -277,9 +327,16 @@ def _line(root: yaml.Node, path: tuple[Any, ...]) -> int:
 
 def _described(source: Path, root: yaml.Node, error: Any) -> str:
     path = tuple(error["loc"])
-    where = ".".join(str(step) for step in path if not str(step).startswith(("function-", "is-instance", "literal", "constrained")))
+    where = ".".join(
+        str(step) for step in path if not str(step).startswith(("function-", "is-instance", "literal", "constrained"))
+    )
     if error["type"] == "extra_forbidden":
-        section = {1: StudyFile, 3: ModalitySource if path[0] == "inputs" else Source, 2: Source}.get(len(path), StudyFile)
+        sections: dict[int, type[BaseModel]] = {
+            1: StudyFile,
+            2: Source,
+            3: ModalitySource if path[0] == "inputs" else Source,
+        }
+        section = sections.get(len(path), StudyFile)
         return f"{source}, line {_line(root, path)}: {where}: unknown key{nearest(str(path[-1]), section.model_fields)}; known are {listed(section.model_fields)}."
     if error["type"] == "missing":
         return f"{source}, line {_line(root, path)}: {where} is missing."

@@ -27,7 +27,10 @@ class Witness:
 
     def __call__(self, **inputs: Any) -> np.ndarray:
         self.seen += [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
-        return sum(np.asarray([float(np.sum(value)) for value in values]) * (place + 1) for place, values in enumerate(inputs.values()))
+        return sum(
+            np.asarray([float(np.sum(value)) for value in values]) * (place + 1)
+            for place, values in enumerate(inputs.values())
+        )
 
     def drawn(self) -> dict[frozenset[str], set[float]]:
         """The background rows that stood in, by which modalities were absent."""
@@ -39,13 +42,24 @@ class Witness:
 
 
 def explained(model: Any, inputs: Mapping[str, Any], **settings: Any) -> ml.Explanation:
-    return ml.explain(model, inputs, **{"measures": [ml.Shapley()], "output": "raw", "background": numbered(30, BACKGROUND_ID, "".join(inputs)), **settings})
+    return ml.explain(
+        model,
+        inputs,
+        **{
+            "measures": [ml.Shapley()],
+            "output": "raw",
+            "background": numbered(30, BACKGROUND_ID, "".join(inputs)),
+            **settings,
+        },
+    )
 
 
 def test_all_absent_modalities_of_a_draw_are_one_patients() -> None:
     witness = Witness()
     explained(witness, numbered(3), baseline=ml.Background(rows=7))
-    mixed = [row for row in witness.seen if len({float(value[0]) for value in row.values() if value[0] >= BACKGROUND_ID}) > 1]
+    mixed = [
+        row for row in witness.seen if len({float(value[0]) for value in row.values() if value[0] >= BACKGROUND_ID}) > 1
+    ]
     assert mixed == []
     assert any(sum(value[0] >= BACKGROUND_ID for value in row.values()) == 2 for row in witness.seen)
 
@@ -93,10 +107,27 @@ def test_a_part_is_filled_with_the_rows_same_part() -> None:
         return lab.sum(axis=1)
 
     others = np.array([[10.0, 20.0, 30.0], [11.0, 21.0, 31.0]])
-    ml.explain(model, {"lab": np.array([[1.0, 2.0, 3.0]])}, measures=[ml.Occlusion()], background={"lab": others}, baseline="background", output="raw")
+    ml.explain(
+        model,
+        {"lab": np.array([[1.0, 2.0, 3.0]])},
+        measures=[ml.Occlusion()],
+        background={"lab": others},
+        baseline="background",
+        output="raw",
+    )
     rows = {tuple(row) for row in np.concatenate(seen).tolist()}
     assert {(1, 20, 3), (1, 21, 3), (10, 2, 3), (11, 2, 3), (1, 2, 30), (1, 2, 31)} <= rows
-    assert rows <= {(1, 2, 3), (1, 20, 3), (1, 21, 3), (10, 2, 3), (11, 2, 3), (1, 2, 30), (1, 2, 31), (10, 20, 30), (11, 21, 31)}
+    assert rows <= {
+        (1, 2, 3),
+        (1, 20, 3),
+        (1, 21, 3),
+        (10, 2, 3),
+        (11, 2, 3),
+        (1, 2, 30),
+        (1, 2, 31),
+        (10, 20, 30),
+        (11, 21, 31),
+    }
 
 
 def test_conditional_rows_are_the_nearest_in_what_is_present() -> None:
@@ -108,7 +139,14 @@ def test_conditional_rows_are_the_nearest_in_what_is_present() -> None:
         seen.extend(zip(a[:, 0].tolist(), b[:, 0].tolist(), strict=True))
         return a[:, 0] + b[:, 0]
 
-    ml.explain(model, {"a": np.array([[0.05], [10.04]]), "b": np.array([[10.06], [0.07]])}, measures=[ml.Shapley()], baseline=ml.Conditional(rows=3), background=background, output="raw")
+    ml.explain(
+        model,
+        {"a": np.array([[0.05], [10.04]]), "b": np.array([[10.06], [0.07]])},
+        measures=[ml.Shapley()],
+        baseline=ml.Conditional(rows=3),
+        background=background,
+        output="raw",
+    )
     assert {b for a, b in seen if a == 0.05} == {10.06, *high}  # where b is absent, it comes from those like a
     assert {a for a, b in seen if b == 0.07} == {10.04, *high}
     assert not {(a, b) for a, b in seen if a < 5 and b < 5}  # no impossible patient
@@ -122,7 +160,14 @@ def test_conditional_rows_are_ordered_by_distance() -> None:
         seen.append((a[:, 0].copy(), b[:, 0].copy()))
         return a[:, 0] + b[:, 0]
 
-    ml.explain(model, {"a": np.array([[3.4]]), "b": np.array([[0.0]])}, measures=[ml.Shapley()], baseline=ml.Conditional(rows=2), background=background, output="raw")
+    ml.explain(
+        model,
+        {"a": np.array([[3.4]]), "b": np.array([[0.0]])},
+        measures=[ml.Shapley()],
+        baseline=ml.Conditional(rows=2),
+        background=background,
+        output="raw",
+    )
     stood_in = {float(b) for values in seen for a, b in zip(*values, strict=True) if a == 3.4 and b >= 100}
     assert stood_in == {103.0, 104.0}
 
@@ -135,7 +180,14 @@ def test_a_word_is_masked_where_background_rows_stand_in_and_provenance_says_so(
         return np.array([float(len(text)) for text in report]) + lab[:, 0]
 
     background = {"report": ["clear lungs", "large mass"], "lab": np.array([[7.0], [8.0]])}
-    found = ml.explain(model, {"report": ["no effusion"], "lab": np.array([[1.0]])}, measures=[ml.Occlusion()], background=background, baseline="background", output="raw")
+    found = ml.explain(
+        model,
+        {"report": ["no effusion"], "lab": np.array([[1.0]])},
+        measures=[ml.Occlusion()],
+        background=background,
+        baseline="background",
+        output="raw",
+    )
     assert seen == {"no effusion", "[MASK] effusion", "no [MASK]", "clear lungs", "large mass"}
     assert "a single word by the mask token" in found.provenance["baselines"]["background"]["report"]
     assert "mask token" not in found.provenance["baselines"]["background"]["lab"]
@@ -144,10 +196,20 @@ def test_a_word_is_masked_where_background_rows_stand_in_and_provenance_says_so(
 def test_a_baseline_for_all_or_one_a_modality_by_name_or_as_an_object() -> None:
     inputs = numbered(4, first=1, names="ab")
     values = {
-        label: ml.explain(lambda a, b: a[:, 0] + 10 * b[:, 0], inputs, measures=[ml.Shapley()], baseline=baseline, output="raw", background=numbered(4, 50, "ab")).shapley.values.sel(
-            output="output"
-        )
-        for label, baseline in {"name": "zeros", "object": ml.Zeros(), "each": {"a": "zeros", "b": ml.Constant(value=1.0)}, "mean": {"b": "mean", "a": "zeros"}}.items()
+        label: ml.explain(
+            lambda a, b: a[:, 0] + 10 * b[:, 0],
+            inputs,
+            measures=[ml.Shapley()],
+            baseline=baseline,
+            output="raw",
+            background=numbered(4, 50, "ab"),
+        ).shapley.values.sel(output="output")
+        for label, baseline in {
+            "name": "zeros",
+            "object": ml.Zeros(),
+            "each": {"a": "zeros", "b": ml.Constant(value=1.0)},
+            "mean": {"b": "mean", "a": "zeros"},
+        }.items()
     }
     np.testing.assert_array_equal(values["name"], values["object"])
     np.testing.assert_allclose(values["name"].sel(modality="b"), [10, 20, 30, 40])
@@ -175,7 +237,10 @@ def warned(**settings: Any) -> list[str]:
 
 
 def test_a_fill_outside_the_backgrounds_range_is_a_warning() -> None:
-    assert any("'a'" in one and "100%" in one and "outside the range" in one for one in warned(baseline={"a": ml.Constant(value=1000.0), "b": "mean"}))
+    assert any(
+        "'a'" in one and "100%" in one and "outside the range" in one
+        for one in warned(baseline={"a": ml.Constant(value=1000.0), "b": "mean"})
+    )
     assert not any("outside" in one for one in warned(baseline="mean"))
 
 
@@ -193,7 +258,13 @@ def test_baselines_that_disagree_are_a_warning() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # Against the mean of b, which is 0, nothing of b is lost; against rows of it, everything.
-        ml.explain(lambda a, b: a[:, 0] + b[:, 0] ** 2, {"a": np.arange(6.0)[:, None], "b": np.full((6, 1), 0.1)}, measures=[ml.Shapley()], background=background, output="raw")
+        ml.explain(
+            lambda a, b: a[:, 0] + b[:, 0] ** 2,
+            {"a": np.arange(6.0)[:, None], "b": np.full((6, 1), 0.1)},
+            measures=[ml.Shapley()],
+            background=background,
+            output="raw",
+        )
     assert any("baselines disagree on" in str(one.message) for one in caught)
 
 
@@ -217,7 +288,11 @@ def test_per_sample_segments_take_a_background_of_another_size(baseline: str) ->
 
 def test_nobody_stands_in_for_themselves_by_being_nearest() -> None:
     inputs = {"a": np.array([[0.0], [1.0], [10.0], [11.0]]), "b": np.array([[5.0], [6.0], [7.0], [8.0]])}
-    found = ml.explain(lambda a, b: b[:, 0], inputs, measures=[ml.Shapley()], baseline=ml.Conditional(rows=1), output="raw").shapley
+    found = ml.explain(
+        lambda a, b: b[:, 0], inputs, measures=[ml.Shapley()], baseline=ml.Conditional(rows=1), output="raw"
+    ).shapley
     # Without b, each has the b of its neighbour in a; without both, v is the b of one row for all.
     nothing = (np.array([5.0, 6.0, 7.0, 8.0]) - found.values.sum("modality").values[:, 0])[0]
-    np.testing.assert_allclose(found.values.sel(modality="a").values[:, 0], (np.array([6.0, 5.0, 8.0, 7.0]) - nothing) / 2)
+    np.testing.assert_allclose(
+        found.values.sel(modality="a").values[:, 0], (np.array([6.0, 5.0, 8.0, 7.0]) - nothing) / 2
+    )

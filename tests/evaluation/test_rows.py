@@ -21,7 +21,9 @@ class Counter:
 
     def __call__(self, **inputs: np.ndarray) -> np.ndarray:
         self.batches.append(len(next(iter(inputs.values()))))
-        return sum((place + 1.0) * values.reshape(len(values), -1).sum(axis=1) for place, values in enumerate(inputs.values()))
+        return sum(
+            (place + 1.0) * values.reshape(len(values), -1).sum(axis=1) for place, values in enumerate(inputs.values())
+        )
 
     @property
     def rows(self) -> int:
@@ -64,7 +66,12 @@ def test_occlusion_costs_a_row_a_part_and_one_a_modality() -> None:
 
 def test_occlusion_with_background_rows_costs_as_many_times_more() -> None:
     samples, drawn = 7, 4
-    found = run(tables(samples, 3, 5), measures=[ml.Occlusion()], baseline=ml.Background(rows=50, part_rows=drawn), background=tables(20, 3, 5, seed=1))
+    found = run(
+        tables(samples, 3, 5),
+        measures=[ml.Occlusion()],
+        baseline=ml.Background(rows=50, part_rows=drawn),
+        background=tables(20, 3, 5, seed=1),
+    )
     assert_counted(*found, samples, samples * (1 + drawn * (3 + 1) + drawn * (5 + 1)))
 
 
@@ -72,7 +79,12 @@ def test_occlusion_with_background_rows_costs_as_many_times_more() -> None:
 def test_exact_coalitions_cost_their_rows_and_the_empty_one_only_the_background(modalities: int) -> None:
     samples, drawn = 6, 5
     widths = (2,) * modalities
-    found = run(tables(samples, *widths), measures=[ml.Shapley()], baseline=ml.Background(rows=drawn), background=tables(20, *widths, seed=1))
+    found = run(
+        tables(samples, *widths),
+        measures=[ml.Shapley()],
+        baseline=ml.Background(rows=drawn),
+        background=tables(20, *widths, seed=1),
+    )
     assert_counted(*found, samples, (2**modalities - 2) * samples * drawn + samples + drawn)
 
 
@@ -82,14 +94,18 @@ def test_the_empty_coalition_of_one_fill_for_all_costs_one_row() -> None:
 
 
 def test_conditional_rows_cost_as_much_as_others() -> None:
-    found = run(tables(6, 2, 2), measures=[ml.Shapley()], baseline=ml.Conditional(rows=5), background=tables(20, 2, 2, seed=1))
+    found = run(
+        tables(6, 2, 2), measures=[ml.Shapley()], baseline=ml.Conditional(rows=5), background=tables(20, 2, 2, seed=1)
+    )
     assert_counted(*found, 6, 2 * 6 * 5 + 6 + 5)
 
 
 def test_what_several_measures_ask_for_is_run_once() -> None:
     given = {"baseline": ml.Background(rows=5), "background": tables(20, 2, 2, seed=1)}
     alone = run(tables(6, 2, 2), measures=[ml.Shapley()], **given)[1]
-    counter, together, _ = run(tables(6, 2, 2), measures=[ml.Shapley(), ml.InterSHAP(), ml.Interactions(), ml.Shapley(name="again")], **given)
+    counter, together, _ = run(
+        tables(6, 2, 2), measures=[ml.Shapley(), ml.InterSHAP(), ml.Interactions(), ml.Shapley(name="again")], **given
+    )
     assert together.provenance["head_rows"] == alone.provenance["head_rows"] == counter.rows - CHECKS
     np.testing.assert_array_equal(together.again.values, together.shapley.values)
 
@@ -113,7 +129,13 @@ def test_another_space_costs_nothing() -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_batches_hold_at_most_what_was_asked_for(batch_size: int) -> None:
-    counter, explanation, planned = run(tables(9, 2, 3), measures=[ml.Occlusion(), ml.Shapley()], baseline=ml.Background(rows=5), background=tables(20, 2, 3, seed=1), batch_size=batch_size)
+    counter, explanation, planned = run(
+        tables(9, 2, 3),
+        measures=[ml.Occlusion(), ml.Shapley()],
+        baseline=ml.Background(rows=5),
+        background=tables(20, 2, 3, seed=1),
+        batch_size=batch_size,
+    )
     # Only the check that the same patients give the same outputs runs four of them, twice.
     assert [rows for rows in counter.batches if rows > batch_size] == ([4, 4] if batch_size < 4 else [])
     assert max(counter.batches) == max(batch_size, 4)
@@ -122,7 +144,10 @@ def test_batches_hold_at_most_what_was_asked_for(batch_size: int) -> None:
 
 def test_the_batch_size_changes_nothing() -> None:
     inputs, background = tables(9, 2, 3), tables(20, 2, 3, seed=1)
-    one, other = (run(inputs, measures=[ml.Occlusion(), ml.Shapley()], background=background, batch_size=size)[1] for size in (1, 37))
+    one, other = (
+        run(inputs, measures=[ml.Occlusion(), ml.Shapley()], background=background, batch_size=size)[1]
+        for size in (1, 37)
+    )
     for name in ("occlusion", "shapley"):
         np.testing.assert_allclose(one[name].contribution, other[name].contribution, rtol=0, atol=1e-12)
     np.testing.assert_allclose(one.shapley.values, other.shapley.values, rtol=0, atol=1e-12)
@@ -131,7 +156,9 @@ def test_the_batch_size_changes_nothing() -> None:
 def test_large_inputs_come_in_small_batches() -> None:
     image = np.zeros((2, 1, 1024, 1024), np.float32)
     image[1] = 1
-    planned = ml.plan(lambda image: image.mean(axis=(1, 2, 3)), {"image": image}, measures=[ml.Occlusion()], output="raw")
+    planned = ml.plan(
+        lambda image: image.mean(axis=(1, 2, 3)), {"image": image}, measures=[ml.Occlusion()], output="raw"
+    )
     assert planned.batch_size == 16
     small = ml.plan(lambda table_0: table_0[:, 0], tables(9, 2), measures=[ml.Occlusion()], output="raw")
     assert small.batch_size == 256
@@ -144,7 +171,14 @@ def test_planning_runs_a_few_rows_only() -> None:
 
 
 def test_the_plan_tells_its_cost() -> None:
-    printed = str(run(tables(6, 2, 3), measures=[ml.Occlusion(), ml.Shapley()], baseline=ml.Background(rows=5, part_rows=2), background=tables(20, 2, 3, seed=1))[2])
+    printed = str(
+        run(
+            tables(6, 2, 3),
+            measures=[ml.Occlusion(), ml.Shapley()],
+            baseline=ml.Background(rows=5, part_rows=2),
+            background=tables(20, 2, 3, seed=1),
+        )[2]
+    )
     assert "single parts (background (rows=5, part_rows=2))" in printed
     assert "encoder of table_0" in printed
     assert "head" in printed

@@ -35,7 +35,9 @@ def explain_game(table: Any, *measures: ml.Measure, **settings: Any) -> ml.Expla
     """The explanation of a game: values (2^M,), (2^M, samples) or (2^M, samples, outputs)."""
     values = np.asarray(table, dtype=float)
     model, inputs = as_model(values[:, None] if values.ndim == 1 else values)
-    return ml.explain(model, inputs, measures=measures, **{"baseline": "zeros", "output": "raw", "confidence": None} | settings)
+    return ml.explain(
+        model, inputs, measures=measures, **{"baseline": "zeros", "output": "raw", "confidence": None} | settings
+    )
 
 
 def bits(players: int) -> dict[str, np.ndarray]:
@@ -44,14 +46,21 @@ def bits(players: int) -> dict[str, np.ndarray]:
     return {name: patterns[:, [i]] for i, name in enumerate(names(players))}
 
 
-def explain_bits(function: Callable[[np.ndarray], np.ndarray], players: int, *measures: ml.Measure, **settings: Any) -> ml.Explanation:
+def explain_bits(
+    function: Callable[[np.ndarray], np.ndarray], players: int, *measures: ml.Measure, **settings: Any
+) -> ml.Explanation:
     """The explanation of a function of independent uniform bits: the samples and the background are all patterns, so every expectation is exact."""
 
     def model(**inputs: np.ndarray) -> np.ndarray:
         return function(np.stack([inputs[name][:, 0] for name in names(players)], axis=1)).astype(float)
 
     inputs = bits(players)
-    return ml.explain(model, inputs, measures=measures, **{"background": inputs, "baseline": "background", "confidence": None} | settings)
+    return ml.explain(
+        model,
+        inputs,
+        measures=measures,
+        **{"background": inputs, "baseline": "background", "confidence": None} | settings,
+    )
 
 
 def arrays_of(result: ml.Result) -> dict[str, xr.DataArray]:

@@ -35,7 +35,11 @@ def off_diagonal(matrix: np.ndarray) -> np.ndarray:
 def test_fact_01_the_matrix_adds_up(players: int) -> None:
     table = random_game(players)
     explanation = explain_game(table, ml.InterSHAP(), ml.Shapley())
-    phi = explanation.intershap.values.squeeze("output") if "output" in explanation.intershap.values.dims else explanation.intershap.values
+    phi = (
+        explanation.intershap.values.squeeze("output")
+        if "output" in explanation.intershap.values.dims
+        else explanation.intershap.values
+    )
     np.testing.assert_allclose(phi.sum(("modality", "modality_2")), table[-1, :, 0] - table[0, :, 0], atol=1e-12)
     np.testing.assert_array_equal(phi, phi.transpose("sample", "modality_2", "modality").values)
     np.testing.assert_allclose(phi.sum("modality_2"), explanation.shapley.values.squeeze("output"), atol=1e-12)
@@ -65,7 +69,17 @@ def test_fact_01_the_matrices_of_two_classes_are_negatives() -> None:
     inputs = {"a": random.normal(size=(6, 1)), "b": random.normal(size=(6, 1))}
     logits = lambda a, b: np.concatenate([a * b, a - b], axis=1)  # noqa: E731
     first, second = (
-        ml.explain(logits, inputs, measures=[ml.InterSHAP()], background=inputs, baseline="background", link="softmax", target=target, confidence=None).intershap.values for target in (0, 1)
+        ml.explain(
+            logits,
+            inputs,
+            measures=[ml.InterSHAP()],
+            background=inputs,
+            baseline="background",
+            link="softmax",
+            target=target,
+            confidence=None,
+        ).intershap.values
+        for target in (0, 1)
     )
     assert abs(first).min() > 1e-6
     np.testing.assert_allclose(first, -second, rtol=0, atol=1e-12)
@@ -78,9 +92,19 @@ def whole_numbers(rows: int, seed: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("budget", [plan.VALUES_BUDGET, 0])
 def test_fact_02_a_dummy_has_a_row_and_column_of_exact_zeros(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "VALUES_BUDGET", budget)  # without memory for single background rows, they are averaged in blocks
+    monkeypatch.setattr(
+        plan, "VALUES_BUDGET", budget
+    )  # without memory for single background rows, they are averaged in blocks
     model = lambda a, b, c: np.tanh(a[:, 0] * c[:, 1]) + c[:, 0]  # noqa: E731
-    explanation = ml.explain(model, whole_numbers(9, 0), measures=[ml.InterSHAP(), ml.Shapley()], background=whole_numbers(40, 1), baseline="background", output="raw", confidence=None)
+    explanation = ml.explain(
+        model,
+        whole_numbers(9, 0),
+        measures=[ml.InterSHAP(), ml.Shapley()],
+        background=whole_numbers(40, 1),
+        baseline="background",
+        output="raw",
+        confidence=None,
+    )
     found = explanation.intershap
     for name in ("matrix", "signed", "values"):
         assert not found.arrays[name].sel(modality="b").values.any()
@@ -95,7 +119,12 @@ def test_fact_02_a_dummy_has_a_row_and_column_of_exact_zeros(budget: int, monkey
 def test_fact_02_an_additive_model_scores_exactly_0(reading: Any) -> None:
     # Whole numbers and a power of two of background rows: every mean is exact, so the zero must be exact too.
     model = lambda a, b, c: a[:, 0] ** 2 - 3 * b.sum(axis=1) + np.abs(c[:, 1])  # noqa: E731
-    settings: dict[str, Any] = {"background": whole_numbers(32, 1), "baseline": "background", "output": "raw", "confidence": None}
+    settings: dict[str, Any] = {
+        "background": whole_numbers(32, 1),
+        "baseline": "background",
+        "output": "raw",
+        "confidence": None,
+    }
     found = ml.explain(model, whole_numbers(9, 0), measures=[ml.InterSHAP(reading=reading)], **settings).intershap
     assert found.score.item() == 0
     assert found.local.item() == 0
@@ -104,7 +133,11 @@ def test_fact_02_an_additive_model_scores_exactly_0(reading: Any) -> None:
 
 
 def test_fact_03_a_constant_model_is_nan_with_a_reason() -> None:
-    for found in (intershap(np.full((8, 4), 0.3)), intershap(np.full((8, 4), 0.3), reading="paper"), intershap(np.full((8, 4), 0.3), reading="package")):
+    for found in (
+        intershap(np.full((8, 4), 0.3)),
+        intershap(np.full((8, 4), 0.3), reading="paper"),
+        intershap(np.full((8, 4), 0.3), reading="package"),
+    ):
         for name in ("score", "local", "contribution", "orders"):
             assert found.arrays[name].isnull().all(), name
             assert "0 / 0" in found.reasons[name]
@@ -132,7 +165,9 @@ def test_fact_04_the_same_as_a_probability_of_the_predicted_class() -> None:
 
 def test_fact_05_exclusive_or_of_two() -> None:
     assert intershap([0.5, 0.5, 0.5, 1.0]).score.item() == pytest.approx(1, abs=1e-12)
-    assert explain_bits(lambda bit: bit.sum(axis=1) % 2, 2, ml.InterSHAP()).intershap.score.item() == pytest.approx(1, abs=1e-12)
+    assert explain_bits(lambda bit: bit.sum(axis=1) % 2, 2, ml.InterSHAP()).intershap.score.item() == pytest.approx(
+        1, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize(("players", "score"), [(2, 1.0), (3, 0.75), (4, 4 / 6)])
@@ -158,7 +193,13 @@ EXACTLY_ONE = {
 def local_share(pairs_once: bool) -> Fraction:
     """The mean over patterns of each pattern's own share of interaction."""
     weight = 1 if pairs_once else 2
-    return sum(Fraction(count * weight * sum(pairs), weight * sum(pairs) + sum(own)) for count, pairs, own in EXACTLY_ONE.values()) / 8
+    return (
+        sum(
+            Fraction(count * weight * sum(pairs), weight * sum(pairs) + sum(own))
+            for count, pairs, own in EXACTLY_ONE.values()
+        )
+        / 8
+    )
 
 
 def test_fact_07_exactly_one_of_three_in_both_published_readings() -> None:
@@ -196,12 +237,24 @@ def test_fact_08_opposite_interactions_cancel_globally_but_not_locally() -> None
     assert intershap(OPPOSITE, reading="absolute").score.item() == pytest.approx(0.5, abs=1e-12)
 
 
-@pytest.mark.parametrize(("index", "oracle"), [("moebius", "Moebius"), ("sii", "SII"), ("k-sii", "k-SII"), ("stii", "STII"), ("fsii", "FSII"), ("banzhaf", "BII")])
+@pytest.mark.parametrize(
+    ("index", "oracle"),
+    [
+        ("moebius", "Moebius"),
+        ("sii", "SII"),
+        ("k-sii", "k-SII"),
+        ("stii", "STII"),
+        ("fsii", "FSII"),
+        ("banzhaf", "BII"),
+    ],
+)
 def test_fact_10_shapiq_agrees_on_every_index(index: Any, oracle: str) -> None:
     table = random_game(3, samples=1)
     found = explain_game(table, ml.Interactions(index=index, order=2)).interactions.values.squeeze()
     exact: shapiq.InteractionValues = ExactComputer(lambda who: table[who.astype(int) @ [1, 2, 4], 0, 0], 3)(oracle, 2)  # type: ignore[arg-type]
-    expected = {" x ".join(names(3)[i] for i in chosen): exact[chosen] for chosen in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2))}
+    expected = {
+        " x ".join(names(3)[i] for i in chosen): exact[chosen] for chosen in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2))
+    }
     np.testing.assert_allclose(found.sel(coalition=list(expected)), list(expected.values()), atol=1e-6)
 
 
@@ -218,13 +271,19 @@ def test_fixed_output_of_independent_modalities_is_0_over_0_in_the_papers_readin
     assert "0 / 0" in found.reasons["score"]
 
 
-@pytest.mark.parametrize("function", [lambda a, b: a * b, lambda a, b: np.maximum(a, b), lambda a, b: np.exp(a + 2 * b)])
-def test_fixed_output_of_dependent_modalities_is_one_half_in_the_papers_reading_whatever_the_model(function: Callable[..., np.ndarray]) -> None:
+@pytest.mark.parametrize(
+    "function", [lambda a, b: a * b, lambda a, b: np.maximum(a, b), lambda a, b: np.exp(a + 2 * b)]
+)
+def test_fixed_output_of_dependent_modalities_is_one_half_in_the_papers_reading_whatever_the_model(
+    function: Callable[..., np.ndarray],
+) -> None:
     a = np.array([[0.0], [0.0], [1.0], [2.0]])
     inputs = {"a": a, "b": a**2 + np.array([[0.0], [1.0], [0.0], [0.0]])}
     settings: dict[str, Any] = {"background": inputs, "baseline": "background", "output": "raw", "confidence": None}
     model = lambda a, b: function(a, b)[:, 0]  # noqa: E731
-    assert ml.explain(model, inputs, measures=[ml.InterSHAP(reading="paper")], **settings).intershap.score.item() == pytest.approx(0.5, abs=1e-12)
+    assert ml.explain(
+        model, inputs, measures=[ml.InterSHAP(reading="paper")], **settings
+    ).intershap.score.item() == pytest.approx(0.5, abs=1e-12)
     assert abs(ml.explain(model, inputs, measures=[ml.InterSHAP()], **settings).intershap.score.item() - 0.5) > 0.01
 
 
@@ -239,7 +298,9 @@ def test_fixed_output_of_dependent_modalities_is_one_half_in_the_papers_reading_
         ({"output": "probability", "task": "regression"}, "absolute"),
     ],
 )
-def test_the_mean_before_the_absolute_value_is_taken_for_the_predicted_class_only(settings: dict[str, Any], reading: str) -> None:
+def test_the_mean_before_the_absolute_value_is_taken_for_the_predicted_class_only(
+    settings: dict[str, Any], reading: str
+) -> None:
     found = intershap([0.5, 0.6, 0.7, 0.9], **settings)
     assert found.settings["reading"] == reading
     assert found.matrix.squeeze().shape == (2, 2)
@@ -270,9 +331,16 @@ def normal(rows: int, seed: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("steepness", "low", "high"), [(0.5, 0.001, 0.06), (8.0, 0.2, 0.4)])
-def test_additive_in_log_odds_scores_0_there_and_above_0_in_probability(steepness: float, low: float, high: float) -> None:
+def test_additive_in_log_odds_scores_0_there_and_above_0_in_probability(
+    steepness: float, low: float, high: float
+) -> None:
     model = lambda x1, x2: steepness * (x1 + x2)[:, 0]  # noqa: E731
-    settings: dict[str, Any] = {"background": normal(50, 1), "baseline": "background", "link": "sigmoid", "confidence": None}
+    settings: dict[str, Any] = {
+        "background": normal(50, 1),
+        "baseline": "background",
+        "link": "sigmoid",
+        "confidence": None,
+    }
     found = ml.explain(model, normal(150, 0), measures=[ml.InterSHAP()], **settings).intershap
     assert found.by_space.sel(space="logit").item() == pytest.approx(0, abs=1e-10)
     assert low < found.by_space.sel(space="probability").item() < high
@@ -283,14 +351,28 @@ def test_additive_in_log_odds_scores_0_there_and_above_0_in_probability(steepnes
 
 def test_a_synergy_exceeds_its_additive_null() -> None:
     model = lambda x1, x2: 3 * (x1 * x2)[:, 0]  # noqa: E731
-    found = ml.explain(model, normal(60, 0), measures=[ml.InterSHAP()], background=normal(50, 1), baseline="background", link="sigmoid", confidence=None).intershap
+    found = ml.explain(
+        model,
+        normal(60, 0),
+        measures=[ml.InterSHAP()],
+        background=normal(50, 1),
+        baseline="background",
+        link="sigmoid",
+        confidence=None,
+    ).intershap
     assert (found.excess > 0.3).all()
 
 
 def test_a_constant_added_to_all_logits_of_a_row_changes_nothing() -> None:
     model = lambda x1, x2: np.concatenate([x1, x2, x1 * x2], axis=1)  # noqa: E731
     moved = lambda x1, x2: model(x1, x2) + 5 * np.sin(x1 * x2)  # noqa: E731
-    settings: dict[str, Any] = {"background": normal(20, 1), "baseline": "background", "link": "softmax", "confidence": None, "measures": [ml.InterSHAP()]}
+    settings: dict[str, Any] = {
+        "background": normal(20, 1),
+        "baseline": "background",
+        "link": "softmax",
+        "confidence": None,
+        "measures": [ml.InterSHAP()],
+    }
     for output in ("logit", "probability", "raw"):
         first, second = (ml.explain(one, normal(10, 0), output=output, **settings).intershap for one in (model, moved))
         np.testing.assert_allclose(first.by_space, second.by_space, rtol=0, atol=1e-12)
@@ -298,10 +380,29 @@ def test_a_constant_added_to_all_logits_of_a_row_changes_nothing() -> None:
 
 
 def test_the_link_is_applied_before_rows_are_averaged() -> None:
-    inputs, others = {"a": np.array([[1.0]]), "b": np.array([[0.0]])}, {"a": np.array([[-3.0], [2.0]]), "b": np.array([[0.0], [1.0]])}
-    found = ml.explain(lambda a, b: (a + b)[:, 0], inputs, measures=[ml.Shapley()], background=others, baseline="background", link="sigmoid", confidence=None).shapley
-    value = {"ab": expit(1.0), "a": np.mean(expit([1.0, 2.0])), "b": np.mean(expit([-3.0, 2.0])), "": np.mean(expit([-3.0, 3.0]))}
-    expected = [(value["a"] - value[""] + value["ab"] - value["b"]) / 2, (value["b"] - value[""] + value["ab"] - value["a"]) / 2]
+    inputs, others = (
+        {"a": np.array([[1.0]]), "b": np.array([[0.0]])},
+        {"a": np.array([[-3.0], [2.0]]), "b": np.array([[0.0], [1.0]])},
+    )
+    found = ml.explain(
+        lambda a, b: (a + b)[:, 0],
+        inputs,
+        measures=[ml.Shapley()],
+        background=others,
+        baseline="background",
+        link="sigmoid",
+        confidence=None,
+    ).shapley
+    value = {
+        "ab": expit(1.0),
+        "a": np.mean(expit([1.0, 2.0])),
+        "b": np.mean(expit([-3.0, 2.0])),
+        "": np.mean(expit([-3.0, 3.0])),
+    }
+    expected = [
+        (value["a"] - value[""] + value["ab"] - value["b"]) / 2,
+        (value["b"] - value[""] + value["ab"] - value["a"]) / 2,
+    ]
     np.testing.assert_allclose(found.values.isel(sample=0, output=1), expected, atol=1e-12)
 
 
@@ -323,8 +424,14 @@ def test_the_matrix_from_moebius_coefficients(players: int) -> None:
     phi = phi.squeeze("output") if "output" in phi.dims else phi
     members = {name: set(name.split(" x ")) for name in moebius.coalition.values}
     for i in names(players):
-        own = moebius.sel(coalition=i) + sum(moebius.sel(coalition=name) * (1 / len(who) - 1 / 2) for name, who in members.items() if i in who and len(who) >= 3)
+        own = moebius.sel(coalition=i) + sum(
+            moebius.sel(coalition=name) * (1 / len(who) - 1 / 2)
+            for name, who in members.items()
+            if i in who and len(who) >= 3
+        )
         np.testing.assert_allclose(phi.sel(modality=i, modality_2=i), own, atol=1e-12)
         for j in set(names(players)) - {i}:
-            pair = sum(moebius.sel(coalition=name) / (len(who) - 1) for name, who in members.items() if {i, j} <= who) / 2
+            pair = (
+                sum(moebius.sel(coalition=name) / (len(who) - 1) for name, who in members.items() if {i, j} <= who) / 2
+            )
             np.testing.assert_allclose(phi.sel(modality=i, modality_2=j), pair, atol=1e-12)

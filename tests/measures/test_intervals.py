@@ -43,7 +43,17 @@ def width(result: Any, name: str = "contribution") -> xr.DataArray:
 
 
 def test_intervals_hold_their_values() -> None:
-    found = explain(product, draw(80, 0), ml.Occlusion(), ml.Shapley(), ml.InterSHAP(), ml.Interactions(), background=draw(20, 1), baseline="background", output="probability")
+    found = explain(
+        product,
+        draw(80, 0),
+        ml.Occlusion(),
+        ml.Shapley(),
+        ml.InterSHAP(),
+        ml.Interactions(),
+        background=draw(20, 1),
+        baseline="background",
+        output="probability",
+    )
     for result in found.results.values():
         assert result.interval.attrs["confidence"] == 0.95
         assert result.interval.attrs["resampled"] == "80 samples, 1000 times with replacement"
@@ -57,26 +67,38 @@ def test_intervals_hold_their_values() -> None:
 
 
 def test_a_wider_confidence_gives_wider_intervals_from_the_same_draws() -> None:
-    narrow, wide = (explain(weighted, draw(40, 0), ml.Occlusion(), confidence=confidence).occlusion for confidence in (0.5, 0.99))
+    narrow, wide = (
+        explain(weighted, draw(40, 0), ml.Occlusion(), confidence=confidence).occlusion for confidence in (0.5, 0.99)
+    )
     assert narrow.draws.equals(wide.draws)
     assert (width(narrow) < width(wide)).all()
 
 
 def test_coverage_of_a_known_contribution() -> None:
     # The true contribution of a is 3/4. Of 40 intervals of 80 % about 32 hold it; fewer than 26 or more than 38 would be a wrong width.
-    found = [explain(weighted, draw(50, seed), ml.Occlusion(), confidence=0.8).occlusion.interval.contribution.sel(modality="a") for seed in range(40)]
+    found = [
+        explain(weighted, draw(50, seed), ml.Occlusion(), confidence=0.8).occlusion.interval.contribution.sel(
+            modality="a"
+        )
+        for seed in range(40)
+    ]
     held = sum(float(bounds.sel(bound="lower")) <= 0.75 <= float(bounds.sel(bound="upper")) for bounds in found)
     assert 26 <= held <= 38
 
 
 def test_the_interval_shrinks_with_the_root_of_the_samples() -> None:
-    small, large = (float(width(explain(weighted, draw(rows, 3), ml.Occlusion()).occlusion).sel(modality="a")) for rows in (100, 1600))
+    small, large = (
+        float(width(explain(weighted, draw(rows, 3), ml.Occlusion()).occlusion).sel(modality="a"))
+        for rows in (100, 1600)
+    )
     assert small / large == pytest.approx(4, rel=0.25)
 
 
 def test_the_signed_interval_excludes_0_for_a_real_interaction_only() -> None:
     none, opposite, same = (
-        explain(model, draw(60, 0), ml.InterSHAP()).intershap.interval.signed.sel(modality="a", modality_2="b").squeeze()
+        explain(model, draw(60, 0), ml.InterSHAP())
+        .intershap.interval.signed.sel(modality="a", modality_2="b")
+        .squeeze()
         for model in (weighted, lambda a, b: (a * b)[:, 0], lambda a, b: (a * b)[:, 0] ** 2)
     )
     np.testing.assert_allclose(none, 0, atol=1e-12)
@@ -97,7 +119,9 @@ def test_more_rows_of_the_same_patients_do_not_narrow_the_interval(measure: ml.M
         explain(model, thrice, measure, groups=np.repeat(np.arange(30), 3)),
         explain(model, thrice, measure),
     )
-    np.testing.assert_allclose(same[measure.key].interval.contribution, once[measure.key].interval.contribution, atol=1e-12)
+    np.testing.assert_allclose(
+        same[measure.key].interval.contribution, once[measure.key].interval.contribution, atol=1e-12
+    )
     assert (width(blind[measure.key]) < 0.8 * width(once[measure.key])).all()
     assert same[measure.key].interval.attrs["resampled"].startswith("30 groups")
     if "standard_error" in once[measure.key].arrays:
@@ -115,7 +139,15 @@ def test_groups_may_be_names_in_any_order() -> None:
 # Too few samples -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rows", "groups", "few"), [(4, None, True), (5, None, False), (12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3], True), (12, [0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4], False)])
+@pytest.mark.parametrize(
+    ("rows", "groups", "few"),
+    [
+        (4, None, True),
+        (5, None, False),
+        (12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3], True),
+        (12, [0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4], False),
+    ],
+)
 def test_too_few_resampling_units_give_nan_with_a_reason(rows: int, groups: list[int] | None, few: bool) -> None:
     found = explain(weighted, draw(rows, 0), ml.Occlusion(), ml.Shapley(), ml.InterSHAP(), groups=groups)
     for result in found.results.values():
@@ -142,11 +174,18 @@ def test_intervals_that_are_turned_off_are_empty() -> None:
 # The error of drawing finitely many background rows ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("measure", "number"), [(ml.Shapley(), "contribution"), (ml.InterSHAP(), "score"), (ml.Occlusion(), "anchor")])
+@pytest.mark.parametrize(
+    ("measure", "number"), [(ml.Shapley(), "contribution"), (ml.InterSHAP(), "score"), (ml.Occlusion(), "anchor")]
+)
 def test_monte_carlo_error_matches_the_spread_over_independent_backgrounds(measure: ml.Measure, number: str) -> None:
     inputs = draw(10, 0)
     model = lambda a, b: np.exp(0.5 * a[:, 0] + b[:, 0]) + 2 * a[:, 0]  # noqa: E731
-    runs = [explain(model, inputs, measure, background=draw(30, seed), baseline=ml.Background(rows=30, part_rows=30)).results[measure.key] for seed in range(100, 108)]
+    runs = [
+        explain(
+            model, inputs, measure, background=draw(30, seed), baseline=ml.Background(rows=30, part_rows=30)
+        ).results[measure.key]
+        for seed in range(100, 108)
+    ]
     spread = xr.concat([run.arrays[number] for run in runs], dim="run").std("run", ddof=1)
     claimed = sum(run.monte_carlo_error[number] for run in runs) / len(runs)
     ratio = (claimed / spread).values
@@ -156,7 +195,9 @@ def test_monte_carlo_error_matches_the_spread_over_independent_backgrounds(measu
 
 def test_monte_carlo_error_falls_with_the_rows() -> None:
     def error(rows: int, seed: int) -> float:
-        found = explain(product, draw(10, 0), ml.Shapley(), background=draw(rows, seed), baseline=ml.Background(rows=rows)).shapley
+        found = explain(
+            product, draw(10, 0), ml.Shapley(), background=draw(rows, seed), baseline=ml.Background(rows=rows)
+        ).shapley
         return found.monte_carlo_error.contribution.sel(modality="a").item()
 
     few, many = (np.mean([error(rows, seed) for seed in range(5)]) for rows in (40, 640))
@@ -164,12 +205,17 @@ def test_monte_carlo_error_falls_with_the_rows() -> None:
 
 
 def test_monte_carlo_error_is_absent_where_no_rows_are_drawn() -> None:
-    assert not explain(product, draw(15, 0), ml.Shapley(), ml.Occlusion(), ml.InterSHAP(), baseline="zeros").shapley.monte_carlo_error
+    assert not explain(
+        product, draw(15, 0), ml.Shapley(), ml.Occlusion(), ml.InterSHAP(), baseline="zeros"
+    ).shapley.monte_carlo_error
 
 
 def test_the_jackknife_by_hand() -> None:
     # Five rows, one a block: the additive part of b has the mean of the rows, and each block is left out in turn.
-    inputs, rows = {"a": np.array([[1.0], [2.0]]), "b": np.array([[0.5], [4.0]])}, {"a": np.arange(5.0)[:, None], "b": np.array([[0.0], [1.0], [3.0], [4.0], [7.0]])}
+    inputs, rows = (
+        {"a": np.array([[1.0], [2.0]]), "b": np.array([[0.5], [4.0]])},
+        {"a": np.arange(5.0)[:, None], "b": np.array([[0.0], [1.0], [3.0], [4.0], [7.0]])},
+    )
     found = explain(weighted, inputs, ml.Shapley(), background=rows, baseline="background").shapley
     means = [np.delete(rows["b"], left_out).mean() for left_out in range(5)]
     expected = np.sqrt(4 / 5 * sum((mean - np.mean(means)) ** 2 for mean in means))
@@ -181,9 +227,19 @@ def test_local_corrected_takes_bias_from_nearly_pure_synergy(rows: int) -> None:
     # sign(a) sign(b) is all synergy, but a few background rows leave a mean of their own: the local score is too low.
     model = lambda a, b: np.sign(a * b)[:, 0]  # noqa: E731
     found = [
-        explain(model, draw(40, seed), ml.InterSHAP(), background=draw(rows, 50 + seed), baseline=ml.Background(rows=rows), confidence=None).intershap for seed in range(10)
+        explain(
+            model,
+            draw(40, seed),
+            ml.InterSHAP(),
+            background=draw(rows, 50 + seed),
+            baseline=ml.Background(rows=rows),
+            confidence=None,
+        ).intershap
+        for seed in range(10)
     ]
-    local, corrected = (np.mean([float(one.arrays[name].squeeze()) for one in found]) for name in ("local", "local_corrected"))
+    local, corrected = (
+        np.mean([float(one.arrays[name].squeeze()) for one in found]) for name in ("local", "local_corrected")
+    )
     assert corrected <= 1
     assert 1 - corrected < 0.8 * (1 - local)
 
@@ -203,7 +259,9 @@ def similar(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_a_model_does_not_differ_from_itself() -> None:
     settings: dict[str, Any] = {"background": draw(8, 1), "baseline": "background"}
     measures = (ml.Occlusion(), ml.Shapley(), ml.InterSHAP())
-    compared = ml.compare(explain(weighted, draw(30, 0), *measures, **settings), explain(weighted, draw(30, 0), *measures, **settings))
+    compared = ml.compare(
+        explain(weighted, draw(30, 0), *measures, **settings), explain(weighted, draw(30, 0), *measures, **settings)
+    )
     for measure in ("occlusion", "shapley", "intershap"):
         assert "contribution" in compared.differences[measure]
         for name, difference in compared.differences[measure].items():
@@ -216,14 +274,20 @@ def test_the_paired_interval_is_narrower_than_the_unpaired_one() -> None:
     first, second = (explain(model, draw(60, 0), ml.Occlusion()) for model in (weighted, similar))
     compared = ml.compare(first, second)
     difference = compared.differences["occlusion"]["contribution"].sel(modality="b").item()
-    assert difference == pytest.approx((second.occlusion.contribution - first.occlusion.contribution).sel(modality="b").item(), abs=1e-15)
+    assert difference == pytest.approx(
+        (second.occlusion.contribution - first.occlusion.contribution).sel(modality="b").item(), abs=1e-15
+    )
     bounds = compared.interval["occlusion"]["contribution"].sel(modality="b")
     assert bounds.sel(bound="lower").item() < difference < bounds.sel(bound="upper").item()
     paired = (bounds.sel(bound="upper") - bounds.sel(bound="lower")).item()
     unpaired = np.hypot(*(width(one.occlusion).sel(modality="b").item() for one in (first, second)))
     assert paired < 0.5 * unpaired
-    assert bounds.sel(bound="lower").item() > 0  # b counts for more in the second, which the two intervals by themselves don't show
-    overlap = first.occlusion.interval.contribution.sel(modality="b", bound="upper") > second.occlusion.interval.contribution.sel(modality="b", bound="lower")
+    assert (
+        bounds.sel(bound="lower").item() > 0
+    )  # b counts for more in the second, which the two intervals by themselves don't show
+    overlap = first.occlusion.interval.contribution.sel(
+        modality="b", bound="upper"
+    ) > second.occlusion.interval.contribution.sel(modality="b", bound="lower")
     assert bool(overlap)
 
 
@@ -231,7 +295,11 @@ def test_the_paired_interval_is_that_of_the_difference_in_each_draw() -> None:
     first, second = (explain(model, draw(30, 0), ml.Occlusion()) for model in (weighted, similar))
     drawn = second.occlusion.draws.contribution - first.occlusion.draws.contribution
     expected = np.quantile(drawn.transpose("draw", "modality"), [0.025, 0.975], axis=0)
-    np.testing.assert_allclose(ml.compare(first, second).interval["occlusion"]["contribution"].transpose("bound", "modality"), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        ml.compare(first, second).interval["occlusion"]["contribution"].transpose("bound", "modality"),
+        expected,
+        atol=1e-12,
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,7 +322,9 @@ def test_comparing_without_a_measure_in_common_is_refused() -> None:
 # Verdicts ------------------------------------------------------------------------------------------------------------------------
 
 
-def reliance(model: Callable[..., Any], inputs: Inputs, labels: Any, measure: ml.Reliance | None = None, **settings: Any) -> Any:
+def reliance(
+    model: Callable[..., Any], inputs: Inputs, labels: Any, measure: ml.Reliance | None = None, **settings: Any
+) -> Any:
     return ml.explain(model, inputs, measures=[measure or ml.Reliance()], labels=labels, **settings).reliance
 
 
@@ -291,20 +361,33 @@ def test_the_verdict_is_withheld_where_the_cut_decides() -> None:
     inputs = {"a": random.normal(size=(60, 1)), "b": np.repeat(random.normal(size=(60, 1)), 64, axis=1)}
     signs = np.where(np.arange(64) % 2, 1.0, -1.0)
     found = reliance(lambda a, b: expit(a[:, 0] + b @ signs), inputs, positive(inputs), baseline="zeros")
-    assert verdicts(found) == {"a": "withheld: ignored as it is cut, but not as one part", "b": "withheld: ignored as one part, but not as it is cut"}
+    assert verdicts(found) == {
+        "a": "withheld: ignored as it is cut, but not as one part",
+        "b": "withheld: ignored as one part, but not as it is cut",
+    }
 
 
 def test_the_verdict_is_withheld_without_an_interval() -> None:
     inputs = draw(4, 0)
     labels = np.array([0, 1, 0, 1])
-    for found in (reliance(product, inputs, labels, baseline="zeros"), reliance(product, draw(9, 0), np.arange(9) % 2, baseline="zeros", confidence=None)):
+    for found in (
+        reliance(product, inputs, labels, baseline="zeros"),
+        reliance(product, draw(9, 0), np.arange(9) % 2, baseline="zeros", confidence=None),
+    ):
         assert set(verdicts(found).values()) == {"withheld: no interval"}
 
 
 @pytest.mark.parametrize(("collapse", "verdict"), [(0.05, "used"), (0.4, "ignored")])
 def test_the_share_that_counts_as_ignored_is_a_setting(collapse: float, verdict: str) -> None:
     inputs = draw(80, 0)
-    found = reliance(lambda a, b: expit(3 * a[:, 0] + b[:, 0]), inputs, positive(inputs), ml.Reliance(collapse=collapse), baseline="zeros", output="logit")
+    found = reliance(
+        lambda a, b: expit(3 * a[:, 0] + b[:, 0]),
+        inputs,
+        positive(inputs),
+        ml.Reliance(collapse=collapse),
+        baseline="zeros",
+        output="logit",
+    )
     assert verdicts(found) == {"a": "used", "b": verdict}
 
 
@@ -312,7 +395,10 @@ def test_the_score_does_not_depend_on_the_output_space() -> None:
     inputs = draw(40, 0)
     labels = (inputs["a"][:, 0] + np.random.default_rng(3).normal(size=40) > 0).astype(int)
     logit = lambda a, b: 2 * a[:, 0] + b[:, 0]  # noqa: E731
-    probability, raw = (reliance(logit, inputs, labels, link="sigmoid", output=output, baseline="zeros") for output in ("probability", "raw"))
+    probability, raw = (
+        reliance(logit, inputs, labels, link="sigmoid", output=output, baseline="zeros")
+        for output in ("probability", "raw")
+    )
     assert probability.everything.item() > 0.6
     for name in ("everything", "alone", "without"):
         np.testing.assert_allclose(raw.arrays[name], probability.arrays[name], atol=1e-12)
@@ -326,11 +412,15 @@ def test_an_output_that_all_patients_or_none_have_is_left_out_of_the_auc_and_nam
     inputs = draw(30, 0)
     labels = np.arange(30) % 2
     settings = {"link": "softmax", "classes": ["well", "ill", "rare"], "baseline": "zeros"}
-    with pytest.warns(ml.ModalensWarning, match="the AUC is the mean over the other outputs, since all patients or none have 'rare'"):
+    with pytest.warns(
+        ml.ModalensWarning, match="the AUC is the mean over the other outputs, since all patients or none have 'rare'"
+    ):
         found = reliance(three_classes, inputs, labels, **settings)
     assert found.settings["not_scored"] == ["rare"]
     probability = softmax(three_classes(**inputs), axis=1)
-    assert found.everything.item() == pytest.approx(np.mean([roc_auc_score(labels == one, probability[:, one]) for one in (0, 1)]), abs=1e-12)
+    assert found.everything.item() == pytest.approx(
+        np.mean([roc_auc_score(labels == one, probability[:, one]) for one in (0, 1)]), abs=1e-12
+    )
     assert not found.interval["everything"].isnull().any()
 
 
@@ -339,25 +429,60 @@ def test_regression_is_scored_by_r_squared() -> None:
     found = reliance(weighted, inputs, weighted(**inputs), output="raw", baseline="zeros")
     assert found.settings["metric"] == "r2"
     assert found.everything.item() == pytest.approx(1, abs=1e-12)
-    assert found.without.sel(modality="b").item() == pytest.approx(1 - (inputs["b"] ** 2).mean() / weighted(**inputs).var(), abs=1e-12)
-    assert "all the same" in reliance(weighted, inputs, np.ones(50), output="raw", baseline="zeros").reasons["everything"]
+    assert found.without.sel(modality="b").item() == pytest.approx(
+        1 - (inputs["b"] ** 2).mean() / weighted(**inputs).var(), abs=1e-12
+    )
+    assert (
+        "all the same" in reliance(weighted, inputs, np.ones(50), output="raw", baseline="zeros").reasons["everything"]
+    )
 
 
 @pytest.mark.parametrize(
     ("measure", "labels", "settings", "message"),
     [
         (ml.Reliance(), np.ones(20, int), {}, r"labels: an AUC needs at least two classes.*metric='accuracy'"),
-        (ml.Reliance(), np.stack([np.ones(20, int), np.zeros(20, int)], axis=1), {"task": "multilabel", "link": "sigmoid"}, r"labels: an AUC needs at least two classes"),
+        (
+            ml.Reliance(),
+            np.stack([np.ones(20, int), np.zeros(20, int)], axis=1),
+            {"task": "multilabel", "link": "sigmoid"},
+            r"labels: an AUC needs at least two classes",
+        ),
         (ml.Reliance(), None, {}, r"Reliance scores the model against labels, and none were given: labels="),
-        (ml.Reliance(metric="auc"), np.arange(20.0), {"output": "raw"}, r"metric='auc'\) needs classes, and the task is regression: use metric='r2'"),
-        (ml.Reliance(metric="r2"), np.arange(20) % 2, {}, r"metric='r2'\) needs values, and the task is classification: use metric='auc'"),
-        (ml.Reliance(metric="accuracy"), np.arange(20) % 2, {"link": "sigmoid", "output": "raw"}, r"metric='accuracy'\) needs probabilities.*output='probability'"),
-        (ml.Reliance(), np.ones((20, 2)), {"output": "raw"}, r"labels: expected a value for each of the outputs 'output', came 2 a patient"),
+        (
+            ml.Reliance(metric="auc"),
+            np.arange(20.0),
+            {"output": "raw"},
+            r"metric='auc'\) needs classes, and the task is regression: use metric='r2'",
+        ),
+        (
+            ml.Reliance(metric="r2"),
+            np.arange(20) % 2,
+            {},
+            r"metric='r2'\) needs values, and the task is classification: use metric='auc'",
+        ),
+        (
+            ml.Reliance(metric="accuracy"),
+            np.arange(20) % 2,
+            {"link": "sigmoid", "output": "raw"},
+            r"metric='accuracy'\) needs probabilities.*output='probability'",
+        ),
+        (
+            ml.Reliance(),
+            np.ones((20, 2)),
+            {"output": "raw"},
+            r"labels: expected a value for each of the outputs 'output', came 2 a patient",
+        ),
     ],
 )
-def test_scores_that_make_no_sense_are_refused(measure: ml.Reliance, labels: Any, settings: dict[str, Any], message: str) -> None:
+def test_scores_that_make_no_sense_are_refused(
+    measure: ml.Reliance, labels: Any, settings: dict[str, Any], message: str
+) -> None:
     def model(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.concatenate([expit(a), expit(b)], axis=1) if settings.get("task") == "multilabel" else expit(a[:, 0] + b[:, 0])
+        return (
+            np.concatenate([expit(a), expit(b)], axis=1)
+            if settings.get("task") == "multilabel"
+            else expit(a[:, 0] + b[:, 0])
+        )
 
     with pytest.raises(ml.InputError, match=message):
         reliance(model, draw(20, 0), labels, measure, baseline="zeros", **settings)
@@ -365,7 +490,11 @@ def test_scores_that_make_no_sense_are_refused(measure: ml.Reliance, labels: Any
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [({"metric": "aucc"}, "metric='aucc' is not known.*did you mean 'auc'"), ({"collapse": 0.0}, "collapse=0.0"), ({"collapse": 1.5}, "share between 0 and 1")],
+    [
+        ({"metric": "aucc"}, "metric='aucc' is not known.*did you mean 'auc'"),
+        ({"collapse": 0.0}, "collapse=0.0"),
+        ({"collapse": 1.5}, "share between 0 and 1"),
+    ],
 )
 def test_settings_of_reliance_that_make_no_sense_are_refused(argument: dict[str, Any], message: str) -> None:
     with pytest.raises(ml.InputError, match=message):

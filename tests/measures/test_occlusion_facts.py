@@ -20,10 +20,14 @@ IMAGE = np.array([[[1.0, 2.0], [3.0, 4.0]]])
 TABLE = np.array([[1.0, 1.0]])
 
 
-def occlude(model: Callable[..., Any], inputs: dict[str, Any], *, reading: str = "ratio_of_sums", **settings: Any) -> Any:
+def occlude(
+    model: Callable[..., Any], inputs: dict[str, Any], *, reading: str = "ratio_of_sums", **settings: Any
+) -> Any:
     """The occlusion result of a model in its own units; absence is zero unless the settings say otherwise."""
     measure = ml.Occlusion(reading=reading)  # type: ignore[arg-type]
-    return ml.explain(model, inputs, measures=[measure], **{"baseline": "zeros", "output": "raw", "confidence": None} | settings).occlusion
+    return ml.explain(
+        model, inputs, measures=[measure], **{"baseline": "zeros", "output": "raw", "confidence": None} | settings
+    ).occlusion
 
 
 def linear(image: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -83,12 +87,17 @@ def test_fact_03_invariant_to_the_order_of_samples_outputs_and_parts() -> None:
     columns = [2, 0, 1]
     other_samples = occlude(model, {name: values[shuffled] for name, values in inputs.items()})
     other_outputs = occlude(lambda image, table: model(image, table)[:, columns], inputs)
-    other_parts = occlude(lambda image, table: model(image, table[:, np.argsort(columns)]), inputs | {"table": inputs["table"][:, columns]})
+    other_parts = occlude(
+        lambda image, table: model(image, table[:, np.argsort(columns)]),
+        inputs | {"table": inputs["table"][:, columns]},
+    )
     for other in (other_samples, other_outputs, other_parts):
         np.testing.assert_allclose(other.contribution, found.contribution, rtol=0, atol=1e-12)
     np.testing.assert_allclose(other_samples.by_sample, found.by_sample[shuffled], rtol=0, atol=1e-12)
     np.testing.assert_allclose(other_outputs.by_output, found.by_output[columns], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(other_parts.part_contribution["table"], found.part_contribution["table"][columns], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        other_parts.part_contribution["table"], found.part_contribution["table"][columns], rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(("factor", "offset"), [(2.5, 0.0), (-0.3, 7.0)])
@@ -105,7 +114,9 @@ def test_fact_03_equivariant_to_the_order_of_modalities() -> None:
     model, inputs = network(6)
     forwards, backwards = occlude(model, inputs), occlude(model, dict(reversed(inputs.items())))
     assert backwards.contribution.modality.values.tolist() == ["table", "image"]
-    np.testing.assert_allclose(backwards.contribution.sel(modality=["image", "table"]), forwards.contribution, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        backwards.contribution.sel(modality=["image", "table"]), forwards.contribution, rtol=0, atol=1e-12
+    )
 
 
 def test_fact_03_not_invariant_to_the_scale_of_one_output() -> None:
@@ -132,7 +143,11 @@ def test_fact_04_batch_size_changes_nothing(dtype: torch.dtype, tolerance: float
 
     _, inputs = network(9)
     several = [occlude(Net(), inputs, modalities=PATCHES, batch_size=size) for size in (1, 7, 256)]
-    scale = np.abs(layers(torch.as_tensor(np.concatenate([inputs["image"].reshape(9, -1), inputs["table"]], axis=1), dtype=dtype)).detach().numpy()).max()
+    scale = np.abs(
+        layers(torch.as_tensor(np.concatenate([inputs["image"].reshape(9, -1), inputs["table"]], axis=1), dtype=dtype))
+        .detach()
+        .numpy()
+    ).max()
     for other in several[1:]:
         for name in inputs:
             np.testing.assert_allclose(other.parts[name], several[0].parts[name], rtol=0, atol=tolerance * scale)
@@ -178,20 +193,26 @@ def test_fact_04_rows_with_background_rows_for_parts() -> None:
 
 def test_fact_04_a_modality_of_one_part_needs_no_anchor_of_its_own() -> None:
     inputs = {"a": np.ones((4, 1)), "b": np.ones((4, 2))}
-    explanation = ml.explain(lambda a, b: a[:, 0] + b.sum(axis=1), inputs, measures=[ml.Occlusion()], baseline="zeros", output="raw")
+    explanation = ml.explain(
+        lambda a, b: a[:, 0] + b.sum(axis=1), inputs, measures=[ml.Occlusion()], baseline="zeros", output="raw"
+    )
     assert explanation.provenance["head_rows"] == 4 * (1 + 1 + 2) + 4
 
 
 def test_fact_05_sum_of_image_and_table() -> None:
     found = occlude(linear, {"image": IMAGE, "table": TABLE}, modalities={"image": ml.Image(patch=1)})
     np.testing.assert_allclose(found.contribution, [2 / 3, 1 / 3], atol=1e-12)
-    np.testing.assert_allclose(found.part_contribution["table"] / found.contribution.sel(modality="table"), [0.4, 0.6], atol=1e-12)
+    np.testing.assert_allclose(
+        found.part_contribution["table"] / found.contribution.sel(modality="table"), [0.4, 0.6], atol=1e-12
+    )
     np.testing.assert_allclose(found.parts["image"].squeeze(), [1, 2, 3, 4])
     np.testing.assert_allclose(found.parts["table"].squeeze(), [2, -3])
 
 
 def test_fact_05_the_table_as_one_part() -> None:
-    found = occlude(linear, {"image": IMAGE, "table": TABLE}, modalities={"image": ml.Image(patch=1), "table": ml.Tabular(parts=1)})
+    found = occlude(
+        linear, {"image": IMAGE, "table": TABLE}, modalities={"image": ml.Image(patch=1), "table": ml.Tabular(parts=1)}
+    )
     np.testing.assert_allclose(found.contribution, [10 / 11, 1 / 11], atol=1e-12)
     np.testing.assert_allclose(found.anchor, [10 / 11, 1 / 11], atol=1e-12)
 
@@ -203,7 +224,9 @@ def test_fact_06_sigmoid_of_a_sum_in_probability_and_in_log_odds() -> None:
     probability = occlude(logit, inputs, link="sigmoid", output="probability")
     np.testing.assert_allclose(raw.contribution, [0.755272, 0.244728], atol=5e-7)
     np.testing.assert_allclose(probability.contribution, raw.contribution, atol=1e-12)
-    np.testing.assert_allclose(occlude(logit, inputs, link="sigmoid", output="logit").contribution, [2 / 3, 1 / 3], atol=1e-12)
+    np.testing.assert_allclose(
+        occlude(logit, inputs, link="sigmoid", output="logit").contribution, [2 / 3, 1 / 3], atol=1e-12
+    )
 
 
 def test_fact_07_ratio_of_sums_its_error_and_mean_of_ratios() -> None:
@@ -242,7 +265,13 @@ def test_fact_09_gaussian_scalars_under_permuted_patients() -> None:
     # Each patient with one other patient's values: what a permutation gives. |a - a'| has the standard deviation sqrt(2), so its mean is 2 / sqrt(pi).
     inputs, others = gaussians(200, 0), gaussians(30, 1)
     single = [
-        occlude(weighted, inputs, baseline="background", background={name: values[[row]] for name, values in others.items()}, modalities={"a": ml.Vector(), "b": ml.Vector()}).amount
+        occlude(
+            weighted,
+            inputs,
+            baseline="background",
+            background={name: values[[row]] for name, values in others.items()},
+            modalities={"a": ml.Vector(), "b": ml.Vector()},
+        ).amount
         for row in range(30)
     ]
     amounts = sum(single) / len(single)
@@ -254,7 +283,11 @@ def test_fact_09_gaussian_scalars_under_permuted_patients() -> None:
 def test_fact_10_the_contribution_grows_with_the_root_of_the_number_of_parts(first: int, second: int) -> None:
     random = np.random.default_rng(0)
     inputs = {"a": random.normal(size=(3000, 64)), "b": random.normal(size=(3000, 64))}
-    found = occlude(lambda a, b: a.sum(axis=1) + b.sum(axis=1), inputs, modalities={"a": ml.Vector(parts=first), "b": ml.Vector(parts=second)})
+    found = occlude(
+        lambda a, b: a.sum(axis=1) + b.sum(axis=1),
+        inputs,
+        modalities={"a": ml.Vector(parts=first), "b": ml.Vector(parts=second)},
+    )
     expected = np.sqrt(first) / (np.sqrt(first) + np.sqrt(second))
     np.testing.assert_allclose(found.contribution, [expected, 1 - expected], atol=0.012)
     np.testing.assert_allclose(found.anchor, [0.5, 0.5], atol=0.02)
@@ -263,9 +296,14 @@ def test_fact_10_the_contribution_grows_with_the_root_of_the_number_of_parts(fir
 def test_fact_11_patches_are_disjoint_and_covering_where_edges_do_not_divide() -> None:
     weights = np.random.default_rng(0).normal(size=(5, 7))
     model = lambda image, table: np.tensordot(image, weights, axes=2) + table[:, 0]  # noqa: E731
-    found = occlude(model, {"image": np.ones((1, 5, 7)), "table": np.ones((1, 1))}, modalities={"image": ml.Image(patch=3)})
+    found = occlude(
+        model, {"image": np.ones((1, 5, 7)), "table": np.ones((1, 1))}, modalities={"image": ml.Image(patch=3)}
+    )
     changes = found.parts["image"].values.reshape(2, 3)
-    expected = [[weights[rows, columns].sum() for columns in (slice(0, 3), slice(3, 6), slice(6, 7))] for rows in (slice(0, 3), slice(3, 5))]
+    expected = [
+        [weights[rows, columns].sum() for columns in (slice(0, 3), slice(3, 6), slice(6, 7))]
+        for rows in (slice(0, 3), slice(3, 5))
+    ]
     np.testing.assert_allclose(changes, expected, atol=1e-12)
 
 
@@ -281,7 +319,10 @@ def test_fact_11_a_block_of_columns_is_one_part() -> None:
 def test_fact_11_sub_tokens_make_one_word_and_padding_is_never_occluded(padding: int) -> None:
     words = ["[PAD]", "[UNK]", "[MASK]", "a", "b", "##c", "d"]
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]")), pad_token="[PAD]", unk_token="[UNK]", mask_token="[MASK]"
+        tokenizer_object=Tokenizer(WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]")),
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        mask_token="[MASK]",
     )
     seen: list[np.ndarray] = []
 
@@ -290,7 +331,12 @@ def test_fact_11_sub_tokens_make_one_word_and_padding_is_never_occluded(padding:
         return (text == words.index("[MASK]")).sum(axis=1) + table[:, 0]
 
     ids = np.array([[3, 4, 5, 6] + [0] * padding])
-    found = occlude(model, {"text": ids, "table": np.ones((1, 1))}, modalities={"text": ml.Text(tokenizer)}, baseline={"text": "mask_token", "table": "zeros"})
+    found = occlude(
+        model,
+        {"text": ids, "table": np.ones((1, 1))},
+        modalities={"text": ml.Text(tokenizer)},
+        baseline={"text": "mask_token", "table": "zeros"},
+    )
     assert found.part_count.sel(modality="text").item() == 3
     np.testing.assert_allclose(found.parts["text"].squeeze(), [-1, -2, -1])
     assert not np.concatenate(seen)[:, 4:].any()

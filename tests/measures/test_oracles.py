@@ -65,7 +65,15 @@ PRECISION = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-
 @pytest.mark.parametrize("value", [0.0, 0.5])
 def test_occlusion_against_captum(dtype: torch.dtype, tolerance: float, seed: int, value: float) -> None:
     net, inputs = Net(seed, dtype), scans(dtype)
-    found = ml.explain(net, inputs, measures=[ml.Occlusion()], modalities=KINDS, baseline=ml.Constant(value=value), link="softmax", confidence=None).occlusion
+    found = ml.explain(
+        net,
+        inputs,
+        measures=[ml.Occlusion()],
+        modalities=KINDS,
+        baseline=ml.Constant(value=value),
+        link="softmax",
+        confidence=None,
+    ).occlusion
     amounts = np.zeros(2)
     with torch.no_grad():
         for output in range(3):
@@ -84,14 +92,20 @@ def test_occlusion_against_captum(dtype: torch.dtype, tolerance: float, seed: in
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_shapley_values_against_captum(dtype: torch.dtype) -> None:
     net, inputs = Net(0, dtype), scans(dtype)
-    found = ml.explain(net, inputs, measures=[ml.Shapley()], modalities=KINDS, baseline="zeros", link="softmax", confidence=None).shapley
+    found = ml.explain(
+        net, inputs, measures=[ml.Shapley()], modalities=KINDS, baseline="zeros", link="softmax", confidence=None
+    ).shapley
     whole = torch.zeros(1, 2, 6, 6, dtype=torch.long), torch.ones(1, 5, dtype=torch.long)
     with torch.no_grad():
         for output in range(3):
-            image, table = ShapleyValues(probabilities(net)).attribute(tuple(inputs.values()), target=output, feature_mask=whole)
+            image, table = ShapleyValues(probabilities(net)).attribute(
+                tuple(inputs.values()), target=output, feature_mask=whole
+            )
             expected = torch.stack([image[:, 0, 0, 0], table[:, 0]], dim=1)
             # captum adds in float32 whatever the model's type.
-            np.testing.assert_allclose(found.values.isel(output=output), expected, rtol=0, atol=1e-5 if dtype == torch.float32 else 1e-8)
+            np.testing.assert_allclose(
+                found.values.isel(output=output), expected, rtol=0, atol=1e-5 if dtype == torch.float32 else 1e-8
+            )
 
 
 # shapiq --------------------------------------------------------------------------------------------------------------------------
@@ -106,15 +120,21 @@ def exact(table: np.ndarray) -> ExactComputer:
 
 
 @pytest.mark.parametrize("index", SHAPIQ)
-@pytest.mark.parametrize(("players", "order"), [(players, order) for players in range(2, 6) for order in range(1, players + 1)])
+@pytest.mark.parametrize(
+    ("players", "order"), [(players, order) for players in range(2, 6) for order in range(1, players + 1)]
+)
 def test_interactions_of_every_index_and_order_against_shapiq(index: Any, players: int, order: int) -> None:
     table = np.random.default_rng(players).normal(size=(1 << players))
-    found = explain_game(table, ml.Interactions(index=index, order=order)).interactions.values.squeeze(("sample", "output"))
+    found = explain_game(table, ml.Interactions(index=index, order=order)).interactions.values.squeeze(
+        ("sample", "output")
+    )
     oracle = exact(table)(SHAPIQ[index], players if index == "moebius" else order)  # type: ignore[arg-type]
     sets = [chosen for size in range(1, order + 1) for chosen in combinations(range(players), size)]
     assert found.coalition.values.tolist() == [" x ".join(names(players)[i] for i in chosen) for chosen in sets]
     # shapiq fits FSII by a regression with large weights, so its own error is larger.
-    np.testing.assert_allclose(found, [oracle[chosen] for chosen in sets], rtol=0, atol=1e-5 if index == "fsii" else 1e-10)
+    np.testing.assert_allclose(
+        found, [oracle[chosen] for chosen in sets], rtol=0, atol=1e-5 if index == "fsii" else 1e-10
+    )
 
 
 @pytest.mark.parametrize("players", [2, 3, 4, 5])
@@ -125,7 +145,9 @@ def test_shapley_values_against_shapiq(players: int) -> None:
     for sample in range(3):
         for output in range(2):
             oracle = exact(table[:, sample, output])("SV", 1)
-            np.testing.assert_allclose(found.isel(sample=sample, output=output), [oracle[(i,)] for i in range(players)], rtol=0, atol=1e-10)
+            np.testing.assert_allclose(
+                found.isel(sample=sample, output=output), [oracle[(i,)] for i in range(players)], rtol=0, atol=1e-10
+            )
 
 
 # InterSHAP from its formulas -----------------------------------------------------------------------------------------------------
@@ -145,12 +167,21 @@ def slow_phi(value: Callable[..., float], players: int) -> np.ndarray:
         for j in everyone:
             if i != j:
                 for inside in coalitions([one for one in everyone if one not in (i, j)]):
-                    weight = factorial(len(inside)) * factorial(players - len(inside) - 2) / (2 * factorial(players - 1))
-                    phi[i, j] += weight * (value(*inside, i, j) - value(*inside, i) - value(*inside, j) + value(*inside))
+                    weight = (
+                        factorial(len(inside)) * factorial(players - len(inside) - 2) / (2 * factorial(players - 1))
+                    )
+                    phi[i, j] += weight * (
+                        value(*inside, i, j) - value(*inside, i) - value(*inside, j) + value(*inside)
+                    )
     for i in everyone:
         shapley = 0.0
         for inside in coalitions([one for one in everyone if one != i]):
-            shapley += factorial(len(inside)) * factorial(players - len(inside) - 1) / factorial(players) * (value(*inside, i) - value(*inside))
+            shapley += (
+                factorial(len(inside))
+                * factorial(players - len(inside) - 1)
+                / factorial(players)
+                * (value(*inside, i) - value(*inside))
+            )
         phi[i, i] = shapley - phi[i].sum()
     return phi
 
@@ -161,9 +192,9 @@ def slow_intershap(phi: np.ndarray, reading: str) -> tuple[float, np.ndarray]:
     if reading == "package":
         pairs = [np.abs(one[np.triu_indices(len(one), 1)]).sum() for one in phi]
         selves = [np.abs(np.diag(one)) for one in phi]
-        return float(np.mean([pair / (pair + alone.sum()) for pair, alone in zip(pairs, selves, strict=True)])), np.mean(
-            [alone / (pair + alone.sum()) for pair, alone in zip(pairs, selves, strict=True)], axis=0
-        )
+        return float(
+            np.mean([pair / (pair + alone.sum()) for pair, alone in zip(pairs, selves, strict=True)])
+        ), np.mean([alone / (pair + alone.sum()) for pair, alone in zip(pairs, selves, strict=True)], axis=0)
     matrix = np.abs(phi.mean(axis=0)) if reading == "paper" else np.abs(phi).mean(axis=0)
     return float(matrix[~own].sum() / matrix.sum()), np.diag(matrix) / matrix.sum()
 
@@ -198,7 +229,15 @@ def test_occlusion_against_algorithm_1_in_loops(seed: int, rows: int, patch: int
     fills = {"image": random.normal(size=(4, 5)), "table": random.normal(size=3)}
     baseline = {name: ml.Constant(value=fill) for name, fill in fills.items()}
     kinds = {"image": ml.Image(patch=patch)}
-    found = ml.explain(model, inputs, measures=[ml.Occlusion(), ml.Occlusion(reading="mean_of_ratios", name="ratios")], modalities=kinds, baseline=baseline, output="raw", confidence=None)
+    found = ml.explain(
+        model,
+        inputs,
+        measures=[ml.Occlusion(), ml.Occlusion(reading="mean_of_ratios", name="ratios")],
+        modalities=kinds,
+        baseline=baseline,
+        output="raw",
+        confidence=None,
+    )
 
     amounts, per_sample = np.zeros(2), np.zeros((rows, outputs, 2))
     for k in range(rows):
@@ -207,7 +246,9 @@ def test_occlusion_against_algorithm_1_in_loops(seed: int, rows: int, patch: int
         for top in range(0, 4, patch):
             for left in range(0, 5, patch):
                 image = sample["image"].copy()
-                image[0, top : top + patch, left : left + patch] = fills["image"][top : top + patch, left : left + patch]
+                image[0, top : top + patch, left : left + patch] = fills["image"][
+                    top : top + patch, left : left + patch
+                ]
                 per_sample[k, :, 0] += np.abs(p0 - model(image, sample["table"])[0])
         for column in range(3):
             table = sample["table"].copy()
@@ -217,7 +258,9 @@ def test_occlusion_against_algorithm_1_in_loops(seed: int, rows: int, patch: int
     np.testing.assert_allclose(found.occlusion.amount, amounts, rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.occlusion.contribution, amounts / amounts.sum(), rtol=0, atol=1e-12)
     by_output = per_sample.mean(axis=0)
-    np.testing.assert_allclose(found.occlusion.by_output, by_output / by_output.sum(axis=1, keepdims=True), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        found.occlusion.by_output, by_output / by_output.sum(axis=1, keepdims=True), rtol=0, atol=1e-12
+    )
     shares = per_sample / per_sample.sum(axis=2, keepdims=True)
     np.testing.assert_allclose(found.ratios.contribution, shares.mean(axis=(0, 1)), rtol=0, atol=1e-12)
 
@@ -256,11 +299,16 @@ def test_the_null_against_dense_least_squares_on_the_models_log_odds(link: str) 
     def logits(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.concatenate([a * b, a - b], axis=1)
 
-    found = ml.explain(logits, inputs, measures=[ml.InterSHAP()], background=others, baseline="background", link=link, confidence=None).intershap
+    found = ml.explain(
+        logits, inputs, measures=[ml.InterSHAP()], background=others, baseline="background", link=link, confidence=None
+    ).intershap
     # v(S, b, k) for every output: bit i of S says whether modality i comes from sample k or from row b.
     values = np.empty((4, 4, 5, 2))
     for coalition, row, sample in np.ndindex(4, 4, 5):
-        source = {name: inputs[name][[sample]] if coalition >> i & 1 else others[name][[row]] for i, name in enumerate(names(2))}
+        source = {
+            name: inputs[name][[sample]] if coalition >> i & 1 else others[name][[row]]
+            for i, name in enumerate(names(2))
+        }
         values[coalition, row, sample] = logits(**source)[0]
     values = values - values.mean(axis=-1, keepdims=True) if link == "softmax" else values
     additive = np.stack([slow_projection(values[..., output]) for output in range(2)], axis=-1)
@@ -271,9 +319,16 @@ def test_the_null_against_dense_least_squares_on_the_models_log_odds(link: str) 
         scores = []
         for output in range(2):
             chosen = game[:, np.arange(5), whole] if link == "softmax" else game[..., output]
-            phi = np.stack([slow_phi(lambda *inside, k=k, chosen=chosen: chosen[sum(1 << i for i in inside), k], 2) for k in range(5)])  # type: ignore[misc]
+            phi = np.stack(
+                [
+                    slow_phi(lambda *inside, k=k, chosen=chosen: chosen[sum(1 << i for i in inside), k], 2)
+                    for k in range(5)
+                ]
+            )  # type: ignore[misc]
             scores.append(slow_intershap(phi, "paper" if link == "softmax" else "absolute")[0])
-        np.testing.assert_allclose(found.null.sel(space=space), scores[0] if link == "softmax" else scores, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(
+            found.null.sel(space=space), scores[0] if link == "softmax" else scores, rtol=0, atol=1e-9
+        )
 
 
 # Performance ---------------------------------------------------------------------------------------------------------------------
@@ -291,7 +346,9 @@ def test_auc_of_two_classes_against_sklearn_with_ties(seed: int, rows: int, leve
     positive, weights = random.integers(0, levels, size=rows) / levels, weightings(rows)
     labels = np.arange(rows) % 2
     found = auc(labels, np.stack([1 - positive, positive], axis=1), weights)
-    np.testing.assert_allclose(found, [roc_auc_score(labels, positive, sample_weight=weight) for weight in weights], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        found, [roc_auc_score(labels, positive, sample_weight=weight) for weight in weights], rtol=0, atol=1e-12
+    )
 
 
 @given(seed=st.integers(0, 999), rows=st.integers(20, 40))
@@ -299,11 +356,16 @@ def test_auc_of_several_classes_and_labels_against_sklearn(seed: int, rows: int)
     random = np.random.default_rng(seed)
     outputs = softmax(random.normal(size=(rows, 3)), axis=1).round(1 if seed % 2 else 9)
     classes, weights = np.arange(rows) % 3, random.random((2, rows))
-    each = [[roc_auc_score(classes == one, outputs[:, one], sample_weight=weight) for one in range(3)] for weight in weights]
+    each = [
+        [roc_auc_score(classes == one, outputs[:, one], sample_weight=weight) for one in range(3)] for weight in weights
+    ]
     np.testing.assert_allclose(auc(classes, outputs, weights), np.mean(each, axis=1), rtol=0, atol=1e-12)
     labels = np.stack([classes == 0, classes != 1, classes == 2], axis=1).astype(int)
     np.testing.assert_allclose(
-        auc(labels, outputs, weights), [roc_auc_score(labels, outputs, average="macro", sample_weight=weight) for weight in weights], rtol=0, atol=1e-12
+        auc(labels, outputs, weights),
+        [roc_auc_score(labels, outputs, average="macro", sample_weight=weight) for weight in weights],
+        rtol=0,
+        atol=1e-12,
     )
 
 
@@ -321,7 +383,10 @@ def test_accuracy_against_sklearn(seed: int, rows: int) -> None:
     expected = [accuracy_score(classes, outputs.argmax(axis=1), sample_weight=weight) for weight in weights]
     np.testing.assert_allclose(accuracy(classes, outputs, weights), expected, rtol=0, atol=1e-12)
     labels = random.integers(0, 2, size=(rows, 3))
-    each = [np.mean([accuracy_score(labels[:, one], outputs[:, one] > 0.5, sample_weight=weight) for one in range(3)]) for weight in weights]
+    each = [
+        np.mean([accuracy_score(labels[:, one], outputs[:, one] > 0.5, sample_weight=weight) for one in range(3)])
+        for weight in weights
+    ]
     np.testing.assert_allclose(accuracy(labels, outputs, weights), each, rtol=0, atol=1e-12)
 
 
@@ -345,11 +410,22 @@ def test_reliance_against_predictions_made_by_hand() -> None:
     def predict(present: str) -> np.ndarray:
         return model(**{name: values if name in present else np.zeros_like(values) for name, values in inputs.items()})
 
-    found = ml.explain(model, inputs, measures=[ml.Reliance(), ml.Reliance(metric="accuracy", name="hits")], labels=labels, baseline="zeros").results
-    for result, score in ((found["reliance"], roc_auc_score), (found["hits"], lambda truth, p: accuracy_score(truth, p > 0.5))):
+    found = ml.explain(
+        model,
+        inputs,
+        measures=[ml.Reliance(), ml.Reliance(metric="accuracy", name="hits")],
+        labels=labels,
+        baseline="zeros",
+    ).results
+    for result, score in (
+        (found["reliance"], roc_auc_score),
+        (found["hits"], lambda truth, p: accuracy_score(truth, p > 0.5)),
+    ):
         assert result.everything.item() == pytest.approx(score(labels, predict("abc")), abs=1e-12)
         np.testing.assert_allclose(result.alone, [score(labels, predict(name)) for name in "abc"], rtol=0, atol=1e-12)
-        np.testing.assert_allclose(result.without, [score(labels, predict(present)) for present in ("bc", "ac", "ab")], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            result.without, [score(labels, predict(present)) for present in ("bc", "ac", "ab")], rtol=0, atol=1e-12
+        )
         np.testing.assert_allclose(result.lost, result.everything - result.without, rtol=0, atol=1e-12)
 
 
@@ -361,7 +437,10 @@ def slow_standard_error(amounts: np.ndarray, cluster: np.ndarray) -> np.ndarray:
     shares = amounts.sum(axis=0) / amounts.sum()
     errors = []
     for i, share in enumerate(shares):
-        sums = [sum(amounts[k, i] - share * amounts[k].sum() for k in np.flatnonzero(cluster == one)) for one in sorted(set(cluster))]
+        sums = [
+            sum(amounts[k, i] - share * amounts[k].sum() for k in np.flatnonzero(cluster == one))
+            for one in sorted(set(cluster))
+        ]
         errors.append(np.sqrt(len(sums)) * np.std(sums, ddof=1) / amounts.sum())
     return np.array(errors)
 
@@ -371,25 +450,38 @@ def test_delta_method_error_against_loops(seed: int, rows: int, clusters: int) -
     random = np.random.default_rng(seed)
     amounts, cluster = random.exponential(size=(rows, 3)), np.arange(rows) % clusters
     named = xr.DataArray(amounts, dims=("sample", "modality"))
-    np.testing.assert_allclose(statistics.ratio_standard_error(named, cluster), slow_standard_error(amounts, cluster), rtol=1e-10)
-    np.testing.assert_allclose(statistics.ratio_standard_error(named), slow_standard_error(amounts, np.arange(rows)), rtol=1e-10)
+    np.testing.assert_allclose(
+        statistics.ratio_standard_error(named, cluster), slow_standard_error(amounts, cluster), rtol=1e-10
+    )
+    np.testing.assert_allclose(
+        statistics.ratio_standard_error(named), slow_standard_error(amounts, np.arange(rows)), rtol=1e-10
+    )
 
 
 def two_tables(rows: int, seed: int = 0) -> tuple[Callable[..., np.ndarray], dict[str, np.ndarray]]:
     random = np.random.default_rng(seed)
-    return lambda a, b: a @ [1.0, 2.0] + b[:, 0], {"a": random.normal(size=(rows, 2)), "b": random.normal(size=(rows, 1))}
+    return lambda a, b: a @ [1.0, 2.0] + b[:, 0], {
+        "a": random.normal(size=(rows, 2)),
+        "b": random.normal(size=(rows, 1)),
+    }
 
 
 def test_clustered_bootstrap_against_resampled_rows() -> None:
     model, inputs = two_tables(24)
     groups = np.array([f"patient {k // 3 if k < 12 else k}" for k in range(24)])
-    found = ml.explain(model, inputs, measures=[ml.Occlusion()], groups=groups, baseline="zeros", output="raw").occlusion
+    found = ml.explain(
+        model, inputs, measures=[ml.Occlusion()], groups=groups, baseline="zeros", output="raw"
+    ).occlusion
     amounts = np.stack([np.abs(inputs["a"] * [1, 2]).sum(axis=1), np.abs(inputs["b"][:, 0])], axis=1)
     patients = sorted(set(groups))
-    drawn = np.random.default_rng(np.random.SeedSequence((0, 2))).multinomial(len(patients), np.full(len(patients), 1 / len(patients)), size=1000)
+    drawn = np.random.default_rng(np.random.SeedSequence((0, 2))).multinomial(
+        len(patients), np.full(len(patients), 1 / len(patients)), size=1000
+    )
     shares = []
     for counts in drawn:
-        rows = np.concatenate([np.repeat(np.flatnonzero(groups == one), count) for one, count in zip(patients, counts, strict=True)])
+        rows = np.concatenate(
+            [np.repeat(np.flatnonzero(groups == one), count) for one, count in zip(patients, counts, strict=True)]
+        )
         shares.append(amounts[rows].sum(axis=0) / amounts[rows].sum())
     np.testing.assert_allclose(found.draws.contribution.transpose("draw", "modality"), shares, rtol=0, atol=1e-12)
     bounds = np.quantile(shares, [0.025, 0.975], axis=0)
@@ -399,7 +491,9 @@ def test_clustered_bootstrap_against_resampled_rows() -> None:
 def test_bootstrap_and_delta_method_agree() -> None:
     model, inputs = two_tables(200)
     for groups in (None, np.arange(200) // 4):
-        found = ml.explain(model, inputs, measures=[ml.Occlusion(), ml.Shapley()], groups=groups, baseline="zeros", output="raw")
+        found = ml.explain(
+            model, inputs, measures=[ml.Occlusion(), ml.Shapley()], groups=groups, baseline="zeros", output="raw"
+        )
         for result in found.results.values():
             np.testing.assert_allclose(result.draws.contribution.std("draw"), result.standard_error, rtol=0.15)
 

@@ -41,8 +41,13 @@ def blind_to(table: np.ndarray, i: int) -> np.ndarray:
 
 @given(table=games())
 def test_efficiency(table: np.ndarray) -> None:
-    sums_up = [ml.Interactions(index=index, order=2, name=name) for index, name in (("k-sii", "ksii"), ("stii", "stii"), ("fsii", "fsii"))]  # type: ignore[arg-type]
-    found = explain_game(table, ml.Shapley(), ml.InterSHAP(), ml.Interactions(order=len(table).bit_length() - 1), *sums_up)
+    sums_up = [
+        ml.Interactions(index=index, order=2, name=name)
+        for index, name in (("k-sii", "ksii"), ("stii", "stii"), ("fsii", "fsii"))
+    ]  # type: ignore[arg-type]
+    found = explain_game(
+        table, ml.Shapley(), ml.InterSHAP(), ml.Interactions(order=len(table).bit_length() - 1), *sums_up
+    )
     gained = table[-1] - table[0]
     np.testing.assert_allclose(found.shapley.values.sum("modality"), gained, atol=1e-12)
     phi = found.intershap.values.sum(("modality", "modality_2"))
@@ -54,13 +59,23 @@ def test_efficiency(table: np.ndarray) -> None:
 @given(table=games())
 def test_symmetry(table: np.ndarray) -> None:
     found = explain_game((table + exchanged(table, 0, 1)) / 2, *GAMES)
-    np.testing.assert_allclose(found.shapley.values.sel(modality="a"), found.shapley.values.sel(modality="b"), atol=1e-12)
-    np.testing.assert_allclose(found.shapley.contribution.sel(modality="a"), found.shapley.contribution.sel(modality="b"), atol=1e-12)
+    np.testing.assert_allclose(
+        found.shapley.values.sel(modality="a"), found.shapley.values.sel(modality="b"), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        found.shapley.contribution.sel(modality="a"), found.shapley.contribution.sel(modality="b"), atol=1e-12
+    )
     matrix = found.intershap.values
-    np.testing.assert_allclose(matrix.sel(modality="a", modality_2="a"), matrix.sel(modality="b", modality_2="b"), atol=1e-12)
+    np.testing.assert_allclose(
+        matrix.sel(modality="a", modality_2="a"), matrix.sel(modality="b", modality_2="b"), atol=1e-12
+    )
     for other in names(len(table).bit_length() - 1)[2:]:
-        np.testing.assert_allclose(matrix.sel(modality="a", modality_2=other), matrix.sel(modality="b", modality_2=other), atol=1e-12)
-    np.testing.assert_allclose(found.interactions.values.sel(coalition="a"), found.interactions.values.sel(coalition="b"), atol=1e-12)
+        np.testing.assert_allclose(
+            matrix.sel(modality="a", modality_2=other), matrix.sel(modality="b", modality_2=other), atol=1e-12
+        )
+    np.testing.assert_allclose(
+        found.interactions.values.sel(coalition="a"), found.interactions.values.sel(coalition="b"), atol=1e-12
+    )
 
 
 @given(table=games(players=(2, 4)), index=st.sampled_from(["moebius", "sii", "k-sii", "stii", "fsii", "banzhaf"]))
@@ -77,19 +92,26 @@ def test_a_dummy_gets_exactly_0(table: np.ndarray, index: Any) -> None:
 def test_linearity(both: tuple[np.ndarray, np.ndarray]) -> None:
     first, second, together = (explain_game(table, *GAMES) for table in (both[0], both[1], 2 * both[0] - both[1]))
     for measure in ("shapley", "intershap", "interactions"):
-        np.testing.assert_allclose(together[measure].values, 2 * first[measure].values - second[measure].values, atol=1e-11)
+        np.testing.assert_allclose(
+            together[measure].values, 2 * first[measure].values - second[measure].values, atol=1e-11
+        )
 
 
 @given(table=games(players=(3, 3), outputs=(1, 2)))
 def test_equivariant_to_the_order_of_modalities(table: np.ndarray) -> None:
     model, inputs = as_model(table)
     measures = [*EVERY_MEASURE[:3], ml.Interactions(order=1)]
-    forwards, backwards = (ml.explain(model, one, measures=measures, baseline="zeros", output="raw", confidence=None) for one in (inputs, dict(reversed(inputs.items()))))
+    forwards, backwards = (
+        ml.explain(model, one, measures=measures, baseline="zeros", output="raw", confidence=None)
+        for one in (inputs, dict(reversed(inputs.items())))
+    )
     assert backwards.modalities == tuple(reversed(forwards.modalities))
     for name, result in backwards.results.items():
         one, two = arrays_of(forwards[name]), arrays_of(result)
         for key, array in two.items():
-            order = {axis: one[key][axis].values for axis in ("modality", "modality_2", "coalition") if axis in array.coords}
+            order = {
+                axis: one[key][axis].values for axis in ("modality", "modality_2", "coalition") if axis in array.coords
+            }
             np.testing.assert_allclose(array.sel(order), one[key], atol=1e-12, err_msg=f"{name} {key}")
 
 
@@ -100,7 +122,12 @@ def test_invariant_to_the_order_of_samples(table: np.ndarray, seed: int) -> None
     for name, result in two.results.items():
         for key, array in arrays_of(result).items():
             expected = arrays_of(one[name])[key]
-            np.testing.assert_allclose(array, expected.isel(sample=shuffled) if "sample" in expected.dims else expected, atol=1e-12, err_msg=f"{name} {key}")
+            np.testing.assert_allclose(
+                array,
+                expected.isel(sample=shuffled) if "sample" in expected.dims else expected,
+                atol=1e-12,
+                err_msg=f"{name} {key}",
+            )
 
 
 @given(table=games(players=(2, 3), samples=(1, 3), outputs=(1, 2)), copies=st.integers(2, 3))
@@ -113,18 +140,32 @@ def test_duplicated_data_leaves_every_number_unchanged(table: np.ndarray, copies
 
 
 SHARES = {
-    "occlusion": ("contribution", "anchor", "anchor_by_baseline", "by_output", "by_sample", "entropy", "standard_error"),
+    "occlusion": (
+        "contribution",
+        "anchor",
+        "anchor_by_baseline",
+        "by_output",
+        "by_sample",
+        "entropy",
+        "standard_error",
+    ),
     "shapley": ("contribution", "by_output", "by_sample", "by_baseline", "standard_error"),
     "intershap": ("score", "contribution", "local", "orders", "by_space", "by_baseline", "by_sample"),
     "interactions": ("orders", "orders_by_space"),
 }
 
 
-@given(table=games(samples=(2, 4), outputs=(1, 2)), factor=st.sampled_from([-3.0, -0.5, 0.25, 7.0]), offset=st.sampled_from([0.0, -2.0, 5.0]))
+@given(
+    table=games(samples=(2, 4), outputs=(1, 2)),
+    factor=st.sampled_from([-3.0, -0.5, 0.25, 7.0]),
+    offset=st.sampled_from([0.0, -2.0, 5.0]),
+)
 def test_shares_do_not_change_with_scale_and_offset(table: np.ndarray, factor: float, offset: float) -> None:
     one, two = explain_game(table, *EVERY_MEASURE), explain_game(factor * table + offset, *EVERY_MEASURE)
     for measure, shares in SHARES.items():
-        assert_close(one[measure], two[measure], atol=1e-11, only=[name for name in shares if name in one[measure].arrays])
+        assert_close(
+            one[measure], two[measure], atol=1e-11, only=[name for name in shares if name in one[measure].arrays]
+        )
 
 
 @given(table=games(samples=(2, 4)), reading=st.sampled_from(["paper", "absolute", "package"]))
@@ -192,11 +233,20 @@ def study(seed: int, rows: int = 7) -> tuple[Callable[..., np.ndarray], dict[str
 
     def model(image: np.ndarray, report: Any, table: Any) -> np.ndarray:
         shadows = np.array([text.count("shadow") for text in report])[:, None]
-        return expit(np.tanh(image.reshape(len(image), -1) @ first + np.asarray(table, dtype=float) @ second + shadows) @ last)
+        return expit(
+            np.tanh(image.reshape(len(image), -1) @ first + np.asarray(table, dtype=float) @ second + shadows) @ last
+        )
 
     def patients(count: int) -> dict[str, Any]:
-        words = [" ".join(random.choice(["a", "shadow", "left", "clear"], size=length)) for length in random.integers(1, 6, size=count)]
-        return {"image": random.normal(size=(count, 4, 4)), "report": words, "table": pd.DataFrame(random.normal(size=(count, 3)), columns=["age", "bmi", "alt"])}
+        words = [
+            " ".join(random.choice(["a", "shadow", "left", "clear"], size=length))
+            for length in random.integers(1, 6, size=count)
+        ]
+        return {
+            "image": random.normal(size=(count, 4, 4)),
+            "report": words,
+            "table": pd.DataFrame(random.normal(size=(count, 3)), columns=["age", "bmi", "alt"]),
+        }
 
     return model, patients(rows), patients(6)
 
@@ -204,16 +254,28 @@ def study(seed: int, rows: int = 7) -> tuple[Callable[..., np.ndarray], dict[str
 def explain_study(data: int = 0, **settings: Any) -> ml.Explanation:
     model, inputs, others = study(data)
     labels = (np.arange(21).reshape(7, 3) % 2).astype(int)
-    return ml.explain(model, inputs, **{"modalities": {"image": ml.Image(patch=2)}, "background": others, "task": "multilabel", "labels": labels} | settings)
+    return ml.explain(
+        model,
+        inputs,
+        **{"modalities": {"image": ml.Image(patch=2)}, "background": others, "task": "multilabel", "labels": labels}
+        | settings,
+    )
 
 
 @settings(max_examples=3)
 @given(seed=st.integers(0, 99), first=st.integers(1, 9), second=st.sampled_from([64, 4096]))
 def test_batch_size_changes_nothing(seed: int, first: int, second: int) -> None:
-    one, two = (explain_study(seed, batch_size=size, confidence=None, measures=list(EVERY_MEASURE)) for size in (first, second))
+    one, two = (
+        explain_study(seed, batch_size=size, confidence=None, measures=list(EVERY_MEASURE)) for size in (first, second)
+    )
     for measure, result in one.results.items():
         # Values agree to 1e-12; shares divide by small sums of them.
-        values = {"occlusion": ["parts/image", "parts/report", "parts/table", "amount"], "shapley": ["values"], "intershap": ["values"], "interactions": ["values"]}[measure]
+        values = {
+            "occlusion": ["parts/image", "parts/report", "parts/table", "amount"],
+            "shapley": ["values"],
+            "intershap": ["values"],
+            "interactions": ["values"],
+        }[measure]
         assert_close(result, two[measure], atol=1e-12, only=values)
         assert_close(result, two[measure], atol=1e-9)
 
@@ -243,14 +305,23 @@ def test_frames_texts_and_tensors_are_unchanged_afterwards() -> None:
         table["age"] = 0.0
         return output
 
-    ml.explain(greedy, inputs, background=others, task="multilabel", confidence=None, measures=[ml.Occlusion(), ml.Shapley()])
+    ml.explain(
+        greedy, inputs, background=others, task="multilabel", confidence=None, measures=[ml.Occlusion(), ml.Shapley()]
+    )
     fresh = study(0)[1]
     np.testing.assert_array_equal(inputs["image"], fresh["image"])
     assert inputs["report"] == fresh["report"]
     pd.testing.assert_frame_equal(inputs["table"], fresh["table"])
     tensors = {"a": torch.ones(4, 2), "b": torch.arange(4.0)[:, None]}
     before = {name: tensor.clone() for name, tensor in tensors.items()}
-    ml.explain(lambda a, b: (a.mul_(2).sum(1) + b[:, 0]).numpy(), tensors, baseline="zeros", output="raw", confidence=None, measures=[ml.Occlusion()])
+    ml.explain(
+        lambda a, b: (a.mul_(2).sum(1) + b[:, 0]).numpy(),
+        tensors,
+        baseline="zeros",
+        output="raw",
+        confidence=None,
+        measures=[ml.Occlusion()],
+    )
     for name, tensor in tensors.items():
         assert torch.equal(tensor, before[name])
 
@@ -264,7 +335,10 @@ def test_the_same_seed_gives_the_same_bits(seed: int) -> None:
 
 
 def test_another_seed_gives_other_draws_and_other_rows() -> None:
-    one, two = (explain_study(0, seed=seed, baseline=ml.Background(rows=4, part_rows=2), measures=EVERY_MEASURE[:2]) for seed in (0, 1))
+    one, two = (
+        explain_study(0, seed=seed, baseline=ml.Background(rows=4, part_rows=2), measures=EVERY_MEASURE[:2])
+        for seed in (0, 1)
+    )
     assert not one.shapley.values.equals(two.shapley.values)
     assert not one.occlusion.draws.equals(two.occlusion.draws)
 
@@ -283,7 +357,9 @@ def test_global_random_states_are_neither_used_nor_changed() -> None:
         assert_identical(result, two[name])
 
 
-@pytest.mark.parametrize("baseline", [ml.Background(rows=6, part_rows=2), {"image": "mean", "report": "mask_token", "table": "background"}])
+@pytest.mark.parametrize(
+    "baseline", [ml.Background(rows=6, part_rows=2), {"image": "mean", "report": "mask_token", "table": "background"}]
+)
 def test_a_measure_says_the_same_alone_and_in_company(baseline: Any) -> None:
     together = explain_study(0, baseline=baseline)
     for measure in (ml.Occlusion(), ml.InterSHAP(), ml.Reliance()):
@@ -312,7 +388,11 @@ def test_save_and_load_give_back_everything(tmp_path: Path, said: dict[str, Any]
     for name, result in saved.results.items():
         assert_identical(loaded[name], result)
         assert loaded[name].interval.attrs == result.interval.attrs
-        assert (loaded[name].settings, loaded[name].title, loaded[name].confidence) == (dict(result.settings), result.title, result.confidence)
+        assert (loaded[name].settings, loaded[name].title, loaded[name].confidence) == (
+            dict(result.settings),
+            result.title,
+            result.confidence,
+        )
     pd.testing.assert_frame_equal(loaded.to_frame(), saved.to_frame())
 
 
@@ -325,7 +405,9 @@ def test_save_and_load_give_back_unknown_numbers_and_their_reasons(tmp_path: Pat
 
 
 def test_a_number_a_row_with_and_without_intervals() -> None:
-    with_intervals, without = (explain_study(0, confidence=confidence, measures=EVERY_MEASURE[:2]).to_frame() for confidence in (0.95, None))
+    with_intervals, without = (
+        explain_study(0, confidence=confidence, measures=EVERY_MEASURE[:2]).to_frame() for confidence in (0.95, None)
+    )
     assert len(without) == len(with_intervals) > 30
     assert "lower" not in without.columns or without["lower"].isna().all()
     np.testing.assert_array_equal(without["value"], with_intervals["value"])

@@ -38,15 +38,26 @@ def test_the_kind_that_samples_most_likely_are(samples: Any, kind: type[ml.Modal
     assert type(infer("scan", samples)) is kind
 
 
-@pytest.mark.parametrize("samples", [np.zeros((1,) * 6), 3.0, {"values": np.zeros((2, 2))}], ids=["six axes", "a number", "a bundle"])
+@pytest.mark.parametrize(
+    "samples", [np.zeros((1,) * 6), 3.0, {"values": np.zeros((2, 2))}], ids=["six axes", "a number", "a bundle"]
+)
 def test_what_is_no_kind_is_refused_by_name(samples: Any) -> None:
     with pytest.raises(ml.InputError, match="'scan'"):
         infer("scan", samples)
 
 
 def test_what_was_inferred_is_said() -> None:
-    inputs = {"image": np.random.default_rng(0).normal(size=(6, 16, 16)), "lab": np.random.default_rng(1).normal(size=(6, 2))}
-    explanation = ml.explain(lambda image, lab: image.mean(axis=(1, 2)) + lab[:, 0], inputs, modalities={"lab": ml.Vector()}, measures=[ml.Occlusion()], output="raw")
+    inputs = {
+        "image": np.random.default_rng(0).normal(size=(6, 16, 16)),
+        "lab": np.random.default_rng(1).normal(size=(6, 2)),
+    }
+    explanation = ml.explain(
+        lambda image, lab: image.mean(axis=(1, 2)) + lab[:, 0],
+        inputs,
+        modalities={"lab": ml.Vector()},
+        measures=[ml.Occlusion()],
+        output="raw",
+    )
     said = " ".join(explanation.provenance["said"])
     assert "'image' is taken as Image" in said
     assert "'lab'" not in said

@@ -26,7 +26,10 @@ def cut(kind: Modality, samples: Any) -> tuple[Modality, np.ndarray, Parts]:
 
 def boxes(parts: Parts) -> list[tuple[slice, ...]]:
     """The blocks that the parts' names speak of, such as `rows 0-3, columns 4-7`."""
-    return [tuple(slice(int(first), int(last) + 1) for first, last in re.findall(r"(\d+)-(\d+)", name)) for name in parts.names[0]]
+    return [
+        tuple(slice(int(first), int(last) + 1) for first, last in re.findall(r"(\d+)-(\d+)", name))
+        for name in parts.names[0]
+    ]
 
 
 def assert_tiles(parts: Parts, sizes: tuple[int, ...]) -> None:
@@ -39,7 +42,10 @@ def assert_tiles(parts: Parts, sizes: tuple[int, ...]) -> None:
     assert (times == 1).all()
 
 
-@given(sizes=st.tuples(SIDES, SIDES), patch=st.one_of(st.none(), st.integers(1, 11), st.tuples(st.integers(1, 11), st.integers(1, 11))))
+@given(
+    sizes=st.tuples(SIDES, SIDES),
+    patch=st.one_of(st.none(), st.integers(1, 11), st.tuples(st.integers(1, 11), st.integers(1, 11))),
+)
 def test_patches_tile_the_image(sizes: tuple[int, int], patch: Any) -> None:
     _, _, parts = cut(Image(patch=patch), np.zeros((2, *sizes)))
     assert_tiles(parts, sizes)
@@ -47,7 +53,10 @@ def test_patches_tile_the_image(sizes: tuple[int, int], patch: Any) -> None:
     assert len(parts.names[0]) == np.prod([-(-size // length) for size, length in zip(sizes, lengths, strict=True)])
 
 
-@given(sizes=st.tuples(SIDES, SIDES, SIDES), block=st.one_of(st.none(), st.integers(1, 10), st.tuples(*[st.integers(1, 10)] * 3)))
+@given(
+    sizes=st.tuples(SIDES, SIDES, SIDES),
+    block=st.one_of(st.none(), st.integers(1, 10), st.tuples(*[st.integers(1, 10)] * 3)),
+)
 def test_blocks_tile_the_volume(sizes: tuple[int, int, int], block: Any) -> None:
     _, _, parts = cut(Volume(block=block), np.zeros((1, *sizes)))
     assert_tiles(parts, sizes)
@@ -62,9 +71,16 @@ def test_parts_are_at_most_as_many_as_asked_for(sizes: tuple[int, int], wanted: 
         assert len(parts.names[0]) == 1
 
 
-@given(steps=st.integers(1, 30), window=st.one_of(st.none(), st.integers(1, 31)), wanted=st.one_of(st.none(), st.integers(1, 31)), channels=st.one_of(st.none(), st.integers(1, 3)))
+@given(
+    steps=st.integers(1, 30),
+    window=st.one_of(st.none(), st.integers(1, 31)),
+    wanted=st.one_of(st.none(), st.integers(1, 31)),
+    channels=st.one_of(st.none(), st.integers(1, 3)),
+)
 def test_windows_tile_time(steps: int, window: int | None, wanted: int | None, channels: int | None) -> None:
-    _, _, parts = cut(Series(window=window, parts=wanted), np.zeros((1, steps) if channels is None else (1, steps, channels)))
+    _, _, parts = cut(
+        Series(window=window, parts=wanted), np.zeros((1, steps) if channels is None else (1, steps, channels))
+    )
     assert_tiles(parts, (steps,))
     assert len(parts.names[0]) <= (wanted or 31)
 
@@ -85,7 +101,13 @@ def test_edges_that_do_not_divide() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "channels", "cells"),
-    [((2, 6, 4), None, (6, 4)), ((2, 3, 6, 4), None, (6, 4)), ((2, 6, 8, 3), None, (6, 8)), ((2, 6, 8, 5), "last", (6, 8)), ((2, 3, 6, 3), "first", (6, 3))],
+    [
+        ((2, 6, 4), None, (6, 4)),
+        ((2, 3, 6, 4), None, (6, 4)),
+        ((2, 6, 8, 3), None, (6, 8)),
+        ((2, 6, 8, 5), "last", (6, 8)),
+        ((2, 3, 6, 3), "first", (6, 3)),
+    ],
     ids=["none", "first", "last", "last by name", "first by name"],
 )
 def test_a_patch_covers_all_channels(shape: tuple[int, ...], channels: Any, cells: tuple[int, int]) -> None:
@@ -93,7 +115,9 @@ def test_a_patch_covers_all_channels(shape: tuple[int, ...], channels: Any, cell
     kind, canonical, parts = cut(Image(patch=2, channels=channels), samples)
     assert_tiles(parts, cells)
     changed = kind.replace(canonical, np.full_like(canonical, -1.0), parts, [0]) == -1
-    corner = {"first": np.s_[:, :, :2, :2], "last": np.s_[:, :2, :2, :], "none": np.s_[:, :2, :2]}["none" if len(shape) == 3 else channels or ("last" if shape[-1] == 3 else "first")]
+    corner = {"first": np.s_[:, :, :2, :2], "last": np.s_[:, :2, :2, :], "none": np.s_[:, :2, :2]}[
+        "none" if len(shape) == 3 else channels or ("last" if shape[-1] == 3 else "first")
+    ]
     assert changed[corner].all()
     assert changed.sum() == changed[corner].size
 
@@ -196,7 +220,11 @@ def test_the_model_never_gets_the_users_own_memory() -> None:
 
 def test_take_and_stack_are_inverse() -> None:
     kind, canonical, _ = cut(Volume(), np.random.default_rng(0).normal(size=(5, 2, 3, 4)))
-    pieces = [kind.take(canonical, np.array([0, 1])), kind.take(canonical, np.array([2])), kind.take(canonical, np.array([3, 4]))]
+    pieces = [
+        kind.take(canonical, np.array([0, 1])),
+        kind.take(canonical, np.array([2])),
+        kind.take(canonical, np.array([3, 4])),
+    ]
     np.testing.assert_array_equal(kind.stack(pieces), canonical)
 
 

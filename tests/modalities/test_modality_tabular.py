@@ -56,7 +56,12 @@ def test_groups_by_name_by_position_and_by_both() -> None:
     assert cut(Tabular(groups={"alone": "c"}), frame)[2].names[0] == ("a", "b", "alone", "d", "e")
 
 
-@given(columns=st.integers(1, 12), groups=st.integers(0, 4), wanted=st.one_of(st.none(), st.integers(1, 14)), seed=st.integers(0, 99))
+@given(
+    columns=st.integers(1, 12),
+    groups=st.integers(0, 4),
+    wanted=st.one_of(st.none(), st.integers(1, 14)),
+    seed=st.integers(0, 99),
+)
 def test_parts_are_disjoint_and_cover_all_columns(columns: int, groups: int, wanted: int | None, seed: int) -> None:
     owner = np.random.default_rng(seed).integers(0, groups + 1, columns)
     chosen = {f"group {i}": np.flatnonzero(owner == i).tolist() for i in range(groups) if (owner == i).any()}
@@ -76,17 +81,45 @@ def test_a_number_of_parts_joins_neighbours() -> None:
     assert parts.where.tolist() == [[0, 0, 0, 1, 1]]
 
 
-@pytest.mark.parametrize("frame", [MIXED, MIXED[["age", "crp"]], MIXED[["age"]], MIXED.astype({"crp": np.float32})[["crp"]], MIXED[["stage", "site"]]], ids=lambda one: ",".join(one.columns))
+@pytest.mark.parametrize(
+    "frame",
+    [
+        MIXED,
+        MIXED[["age", "crp"]],
+        MIXED[["age"]],
+        MIXED.astype({"crp": np.float32})[["crp"]],
+        MIXED[["stage", "site"]],
+    ],
+    ids=lambda one: ",".join(one.columns),
+)
 def test_a_frame_is_given_back_with_its_types_and_categories(frame: pd.DataFrame) -> None:
     kind, canonical, _ = cut(Tabular(), frame)
     pd.testing.assert_frame_equal(kind.restore(canonical), frame)
-    pd.testing.assert_frame_equal(kind.restore(kind.take(canonical, np.array([3, 0]))), frame.iloc[[3, 0]].reset_index(drop=True))
+    pd.testing.assert_frame_equal(
+        kind.restore(kind.take(canonical, np.array([3, 0]))), frame.iloc[[3, 0]].reset_index(drop=True)
+    )
 
 
 @pytest.mark.parametrize(
     "samples",
-    [np.zeros((3, 2), np.float32), np.arange(6).reshape(3, 2), np.array([1.5, 2.5, 3.5]), np.array([True, False, True]), torch.ones(3, 2), torch.ones(3), torch.arange(3)],
-    ids=["float32", "integers", "one number", "one truth value", "tensor", "one number in a tensor", "one integer in a tensor"],
+    [
+        np.zeros((3, 2), np.float32),
+        np.arange(6).reshape(3, 2),
+        np.array([1.5, 2.5, 3.5]),
+        np.array([True, False, True]),
+        torch.ones(3, 2),
+        torch.ones(3),
+        torch.arange(3),
+    ],
+    ids=[
+        "float32",
+        "integers",
+        "one number",
+        "one truth value",
+        "tensor",
+        "one number in a tensor",
+        "one integer in a tensor",
+    ],
 )
 def test_an_array_is_given_back_as_it_came(samples: Any) -> None:
     kind, canonical, _ = cut(Tabular(), samples)
@@ -108,8 +141,17 @@ def test_replace_keeps_the_type_of_every_column() -> None:
     kind, canonical, parts = cut(Tabular(groups={"habits": ["smoker", "site"]}), MIXED)
     others = kind.take(canonical, np.array([1, 1, 1, 1]))
     before = canonical.copy()
-    masked = kind.restore(kind.replace(canonical, others, parts, [parts.names[0].index("habits"), parts.names[0].index("stage")]))
-    pd.testing.assert_frame_equal(masked, MIXED.assign(smoker=False, site="right", stage=pd.Categorical(["III"] * 4, categories=["I", "II", "III", "IV"], ordered=True)))
+    masked = kind.restore(
+        kind.replace(canonical, others, parts, [parts.names[0].index("habits"), parts.names[0].index("stage")])
+    )
+    pd.testing.assert_frame_equal(
+        masked,
+        MIXED.assign(
+            smoker=False,
+            site="right",
+            stage=pd.Categorical(["III"] * 4, categories=["I", "II", "III", "IV"], ordered=True),
+        ),
+    )
     np.testing.assert_array_equal(canonical, before)
 
 
@@ -145,7 +187,9 @@ def test_a_constant_a_column_keeps_numbers_as_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0, [40, 1.25, False, "V", "right"], ["old", 1.25, False, "I", "right"], [40, 1.25, False, "I", 3]], ids=["zero", "unknown category", "word for a number", "number for a word"]
+    "value",
+    [0, [40, 1.25, False, "V", "right"], ["old", 1.25, False, "I", "right"], [40, 1.25, False, "I", 3]],
+    ids=["zero", "unknown category", "word for a number", "number for a word"],
 )
 def test_a_constant_that_a_column_can_not_hold_is_refused(value: Any) -> None:
     kind, canonical, _ = cut(Tabular(), MIXED)
@@ -162,7 +206,10 @@ def test_a_background_frame_must_have_the_same_types() -> None:
 
 
 def test_distances_see_every_category() -> None:
-    kind, canonical, _ = cut(Tabular(), pd.DataFrame({"stage": pd.Categorical(["I", "I", "II", "II"]), "site": ["left", "right", "left", "right"]}))
+    kind, canonical, _ = cut(
+        Tabular(),
+        pd.DataFrame({"stage": pd.Categorical(["I", "I", "II", "II"]), "site": ["left", "right", "left", "right"]}),
+    )
     np.testing.assert_allclose(kind.distances(canonical, canonical)[0], [0, 1, 1, 2], rtol=0, atol=1e-12)
 
 

@@ -34,7 +34,9 @@ def masked(kind: Text, samples: Any, absent: list[int], token: str | None = None
 def ids_of(tokenizer: Any, tokens: list[list[str]]) -> np.ndarray:
     """Token ids, padded to the longest."""
     longest = max(map(len, tokens))
-    return np.array([tokenizer.convert_tokens_to_ids(row + [tokenizer.pad_token] * (longest - len(row))) for row in tokens])
+    return np.array(
+        [tokenizer.convert_tokens_to_ids(row + [tokenizer.pad_token] * (longest - len(row))) for row in tokens]
+    )
 
 
 # strings ---------------------------------------------------------------------------------------------------------------------
@@ -42,7 +44,11 @@ def ids_of(tokenizer: Any, tokens: list[list[str]]) -> np.ndarray:
 
 def test_words_of_strings() -> None:
     _, _, parts = cut(Text(), REPORTS)
-    assert parts.names == (("Heart", "normal.", "Lungs", "clear!"), ("Large", "effusion,", "2.5", "cm.", "Follow", "up"), ("clear",))
+    assert parts.names == (
+        ("Heart", "normal.", "Lungs", "clear!"),
+        ("Large", "effusion,", "2.5", "cm.", "Follow", "up"),
+        ("clear",),
+    )
     assert parts.count(3).tolist() == [4, 6, 1]
 
 
@@ -67,7 +73,11 @@ def test_a_removed_word_leaves_its_gaps() -> None:
     assert masked(Text(), ["no effusion seen"], [1], "") == ["no  seen"]
 
 
-@given(text=st.text(alphabet="ab .!\n\t", min_size=1).filter(str.strip), unit=st.sampled_from(["word", "sentence"]), wanted=st.one_of(st.none(), st.integers(1, 5)))
+@given(
+    text=st.text(alphabet="ab .!\n\t", min_size=1).filter(str.strip),
+    unit=st.sampled_from(["word", "sentence"]),
+    wanted=st.one_of(st.none(), st.integers(1, 5)),
+)
 def test_strings_are_given_back_to_the_letter(text: str, unit: Any, wanted: int | None) -> None:
     kind, canonical, parts = cut(Text(unit=unit, parts=wanted), [text])
     assert kind.restore(canonical) == [text]
@@ -81,7 +91,14 @@ def test_strings_are_given_back_to_the_letter(text: str, unit: Any, wanted: int 
 
 @pytest.mark.parametrize(
     "samples",
-    [["a b", "c"], ("a b", "c"), np.array(["a b", "c"]), np.array(["a b", "c"], dtype=object), pd.Series(["a b", "c"], name="note"), pd.Series(["a b", "c"], dtype=object)],
+    [
+        ["a b", "c"],
+        ("a b", "c"),
+        np.array(["a b", "c"]),
+        np.array(["a b", "c"], dtype=object),
+        pd.Series(["a b", "c"], name="note"),
+        pd.Series(["a b", "c"], dtype=object),
+    ],
     ids=["list", "tuple", "fixed-width array", "object array", "Series", "object Series"],
 )
 def test_strings_are_given_back_in_the_container_they_came_in(samples: Any) -> None:
@@ -155,7 +172,12 @@ def test_a_decimal_point_ends_no_sentence() -> None:
 def test_an_unknown_word_is_a_word_and_is_masked() -> None:
     ids = ids_of(wordpiece(), [["[CLS]", "a", "[UNK]", "[SEP]"]])
     assert cut(Text(wordpiece()), ids)[2].names == (("a", "[UNK]"),)
-    assert wordpiece().convert_ids_to_tokens(masked(Text(wordpiece()), ids, [1])[0]) == ["[CLS]", "a", "[MASK]", "[SEP]"]
+    assert wordpiece().convert_ids_to_tokens(masked(Text(wordpiece()), ids, [1])[0]) == [
+        "[CLS]",
+        "a",
+        "[MASK]",
+        "[SEP]",
+    ]
 
 
 def test_words_of_byte_pairs_begin_with_their_mark() -> None:
@@ -169,7 +191,13 @@ def test_words_of_byte_pairs_begin_with_their_mark() -> None:
 def test_special_tokens_stay_when_everything_is_masked() -> None:
     ids = ids_of(wordpiece(), [["[CLS]", "a", "b", "[SEP]", "[PAD]"]])
     kind, canonical, _ = cut(Text(wordpiece()), ids)
-    assert wordpiece().convert_ids_to_tokens(kind.mask_token(canonical, None)[0]) == ["[CLS]", "[MASK]", "[MASK]", "[SEP]", "[PAD]"]
+    assert wordpiece().convert_ids_to_tokens(kind.mask_token(canonical, None)[0]) == [
+        "[CLS]",
+        "[MASK]",
+        "[MASK]",
+        "[SEP]",
+        "[PAD]",
+    ]
     assert wordpiece().convert_ids_to_tokens(kind.mask_token(canonical, "[UNK]")[0])[1] == "[UNK]"
 
 
@@ -179,7 +207,9 @@ def test_a_token_outside_the_vocabulary_can_not_mask() -> None:
         kind.mask_token(canonical, "zebra")
 
 
-@pytest.mark.parametrize("form", [np.asarray, torch.from_numpy, lambda ids: ids.astype(np.int32)], ids=["array", "tensor", "int32"])
+@pytest.mark.parametrize(
+    "form", [np.asarray, torch.from_numpy, lambda ids: ids.astype(np.int32)], ids=["array", "tensor", "int32"]
+)
 def test_ids_are_given_back_as_they_came(form: Any) -> None:
     ids = form(ids_of(wordpiece(), [["a", "b"], ["d", "[PAD]"]]))
     kind, canonical, _ = cut(Text(wordpiece()), ids)
@@ -195,7 +225,9 @@ def test_padding_does_not_change_the_words_of_a_real_tokenizer() -> None:
     for report in reports:
         bare = np.array([tokenizer(report, add_special_tokens=False)["input_ids"]])
         alone = cut(Text(tokenizer), bare)[2]
-        padded = cut(Text(tokenizer), np.array([tokenizer(report, padding="max_length", max_length=30)["input_ids"]]))[2]
+        padded = cut(Text(tokenizer), np.array([tokenizer(report, padding="max_length", max_length=30)["input_ids"]]))[
+            2
+        ]
         assert alone.names == padded.names
         assert "".join(alone.names[0]) == report.lower().replace(" ", "")
         assert (padded.where[0] >= 0).sum() == bare.shape[1]

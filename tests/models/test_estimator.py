@@ -30,29 +30,42 @@ def test_a_linear_regression_by_hand() -> None:
     found = explained(model, {"person": TABLE[["age"]].to_numpy(), "blood": TABLE[["crp", "il6"]].to_numpy()})
     assert found.provenance["task"] == "regression"
     centred = (TABLE - TABLE.mean()).to_numpy() * model.coef_
-    np.testing.assert_allclose(found.shapley.values.sel(modality="person").values.ravel(), centred[:, 0], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found.shapley.values.sel(modality="blood").values.ravel(), centred[:, 1:].sum(axis=1), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        found.shapley.values.sel(modality="person").values.ravel(), centred[:, 0], rtol=0, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        found.shapley.values.sel(modality="blood").values.ravel(), centred[:, 1:].sum(axis=1), rtol=0, atol=1e-12
+    )
 
 
 def test_classes_are_the_estimators_own_names() -> None:
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000)).fit(TABLE, LABELS)
     found = explained(model, {"person": TABLE[["age"]], "blood": TABLE[["crp", "il6"]]})
     assert found.provenance["outputs"] == ["high", "low", "mid"]
-    np.testing.assert_allclose(found.shapley.values.sum("modality"), model.predict_proba(TABLE) - model.predict_proba(pd.DataFrame([TABLE.mean()])), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        found.shapley.values.sum("modality"),
+        model.predict_proba(TABLE) - model.predict_proba(pd.DataFrame([TABLE.mean()])),
+        rtol=0,
+        atol=1e-12,
+    )
 
 
 def test_columns_are_brought_into_the_fitted_order_by_name() -> None:
     model = LogisticRegression(max_iter=5000).fit(TABLE, LABELS)
     one = explained(model, {"person": TABLE[["age"]], "blood": TABLE[["crp", "il6"]]})
     other = explained(model, {"blood": TABLE[["il6", "crp"]], "person": TABLE[["age"]]})
-    np.testing.assert_allclose(one.shapley.values.sel(modality="blood"), other.shapley.values.sel(modality="blood"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        one.shapley.values.sel(modality="blood"), other.shapley.values.sel(modality="blood"), rtol=0, atol=1e-12
+    )
     assert float(abs(one.shapley.values).max()) > 0.1
 
 
 def test_arrays_are_joined_in_the_order_given() -> None:
     model = LogisticRegression(max_iter=5000).fit(TABLE.to_numpy(), LABELS)
     by_array = explained(model, {"person": TABLE["age"].to_numpy(), "blood": TABLE[["crp", "il6"]].to_numpy()})
-    named = explained(LogisticRegression(max_iter=5000).fit(TABLE, LABELS), {"person": TABLE[["age"]], "blood": TABLE[["crp", "il6"]]})
+    named = explained(
+        LogisticRegression(max_iter=5000).fit(TABLE, LABELS), {"person": TABLE[["age"]], "blood": TABLE[["crp", "il6"]]}
+    )
     np.testing.assert_allclose(by_array.shapley.values, named.shapley.values, rtol=0, atol=1e-12)
 
 
@@ -74,15 +87,21 @@ def test_a_decision_function_needs_its_link() -> None:
     assert found.provenance["outputs"] == ["False", "True"]
     everything = 1 / (1 + np.exp(-model.decision_function(TABLE.to_numpy())))
     nothing = 1 / (1 + np.exp(-model.decision_function(TABLE.mean().to_numpy()[None])))
-    np.testing.assert_allclose(found.shapley.values.sel(output="True").sum("modality"), everything - nothing, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        found.shapley.values.sel(output="True").sum("modality"), everything - nothing, rtol=0, atol=1e-12
+    )
 
 
 def test_several_outputs_of_a_tree_need_a_selector() -> None:
-    model = DecisionTreeClassifier(max_depth=3, random_state=0).fit(TABLE.to_numpy(), np.stack([RISK > 0, TABLE["il6"] > 0], axis=1))
+    model = DecisionTreeClassifier(max_depth=3, random_state=0).fit(
+        TABLE.to_numpy(), np.stack([RISK > 0, TABLE["il6"] > 0], axis=1)
+    )
     inputs = {"person": TABLE[["age"]].to_numpy(), "blood": TABLE[["crp", "il6"]].to_numpy()}
     with pytest.raises(ml.InputError, match="select="):
         explained(model, inputs)
-    found = explained(model, inputs, select=lambda output: np.stack([one[:, 1] for one in output], axis=1), task="multilabel")
+    found = explained(
+        model, inputs, select=lambda output: np.stack([one[:, 1] for one in output], axis=1), task="multilabel"
+    )
     assert found.shapley.values.sizes["output"] == 2
 
 
@@ -92,7 +111,13 @@ def test_several_outputs_of_a_tree_need_a_selector() -> None:
         ({"person": TABLE[["age"]], "blood": TABLE[["crp"]]}, ["3 columns", "missing 'il6'"]),
         ({"person": TABLE[["age"]], "blood": TABLE.drop(columns="age").assign(ldh=1.0 * RISK)}, ["unknown 'ldh'"]),
         ({"person": TABLE[["age"]].to_numpy(), "blood": ["high crp", "low crp"] * 20}, ["'blood'", "numbers"]),
-        ({"person": TABLE[["age"]].to_numpy(), "blood": np.zeros((40, 2, 2, 1)) + RISK.to_numpy()[:, None, None, None]}, ["'blood'", "two axes"]),
+        (
+            {
+                "person": TABLE[["age"]].to_numpy(),
+                "blood": np.zeros((40, 2, 2, 1)) + RISK.to_numpy()[:, None, None, None],
+            },
+            ["'blood'", "two axes"],
+        ),
     ],
     ids=["column missing", "column unknown", "text beside numbers", "image"],
 )

@@ -30,20 +30,128 @@ def pair(probability: np.ndarray) -> np.ndarray:
 
 CASES: list[Any] = [
     # raw, link, output, task -> task, space, outputs, expected by space
-    pytest.param(ROWS, "softmax", "probability", None, "classification", 3, {"probability": PROBABILITIES, "logit": log_odds(PROBABILITIES)}, id="softmax"),
-    pytest.param(ROWS, "softmax", "logit", None, "classification", 3, {"probability": PROBABILITIES, "logit": log_odds(PROBABILITIES)}, id="softmax on logits"),
-    pytest.param(ROWS, "softmax", "raw", None, "classification", 3, {"logit": ROWS - ROWS.mean(axis=1, keepdims=True)}, id="several raw logits are centred"),
-    pytest.param(ROWS, "softmax", "probability", "classification", "classification", 3, {"probability": PROBABILITIES}, id="softmax, task given"),
-    pytest.param(ONE, "sigmoid", "probability", None, "classification", 2, {"probability": pair(expit(ONE)), "logit": log_odds(pair(expit(ONE)))}, id="one logit is two classes"),
+    pytest.param(
+        ROWS,
+        "softmax",
+        "probability",
+        None,
+        "classification",
+        3,
+        {"probability": PROBABILITIES, "logit": log_odds(PROBABILITIES)},
+        id="softmax",
+    ),
+    pytest.param(
+        ROWS,
+        "softmax",
+        "logit",
+        None,
+        "classification",
+        3,
+        {"probability": PROBABILITIES, "logit": log_odds(PROBABILITIES)},
+        id="softmax on logits",
+    ),
+    pytest.param(
+        ROWS,
+        "softmax",
+        "raw",
+        None,
+        "classification",
+        3,
+        {"logit": ROWS - ROWS.mean(axis=1, keepdims=True)},
+        id="several raw logits are centred",
+    ),
+    pytest.param(
+        ROWS,
+        "softmax",
+        "probability",
+        "classification",
+        "classification",
+        3,
+        {"probability": PROBABILITIES},
+        id="softmax, task given",
+    ),
+    pytest.param(
+        ONE,
+        "sigmoid",
+        "probability",
+        None,
+        "classification",
+        2,
+        {"probability": pair(expit(ONE)), "logit": log_odds(pair(expit(ONE)))},
+        id="one logit is two classes",
+    ),
     pytest.param(ONE, "sigmoid", "raw", None, "classification", 1, {"raw": ONE}, id="one raw logit"),
-    pytest.param(ONE, "sigmoid", "probability", "multilabel", "multilabel", 1, {"probability": expit(ONE), "logit": ONE}, id="one label"),
-    pytest.param(ROWS, "sigmoid", "probability", None, "multilabel", 3, {"probability": LABELS, "logit": ROWS}, id="several labels"),
+    pytest.param(
+        ONE,
+        "sigmoid",
+        "probability",
+        "multilabel",
+        "multilabel",
+        1,
+        {"probability": expit(ONE), "logit": ONE},
+        id="one label",
+    ),
+    pytest.param(
+        ROWS,
+        "sigmoid",
+        "probability",
+        None,
+        "multilabel",
+        3,
+        {"probability": LABELS, "logit": ROWS},
+        id="several labels",
+    ),
     pytest.param(ROWS, "sigmoid", "logit", "multilabel", "multilabel", 3, {"logit": ROWS}, id="labels on logits"),
-    pytest.param(PROBABILITIES, None, "probability", None, "classification", 3, {"probability": PROBABILITIES, "logit": log_odds(PROBABILITIES)}, id="probabilities that sum to 1"),
-    pytest.param(PROBABILITIES, "identity", "logit", None, "classification", 3, {"probability": PROBABILITIES, "logit": log_odds(PROBABILITIES)}, id="probabilities, identity"),
-    pytest.param(expit(ONE), None, "probability", None, "classification", 2, {"probability": pair(expit(ONE)), "logit": log_odds(pair(expit(ONE)))}, id="one probability is two classes"),
-    pytest.param(expit(ONE), "identity", "probability", "multilabel", "multilabel", 1, {"probability": expit(ONE), "logit": ONE}, id="one probability is one label"),
-    pytest.param(LABELS, None, "probability", None, "multilabel", 3, {"probability": LABELS, "logit": ROWS}, id="probabilities that do not sum to 1"),
+    pytest.param(
+        PROBABILITIES,
+        None,
+        "probability",
+        None,
+        "classification",
+        3,
+        {"probability": PROBABILITIES, "logit": log_odds(PROBABILITIES)},
+        id="probabilities that sum to 1",
+    ),
+    pytest.param(
+        PROBABILITIES,
+        "identity",
+        "logit",
+        None,
+        "classification",
+        3,
+        {"probability": PROBABILITIES, "logit": log_odds(PROBABILITIES)},
+        id="probabilities, identity",
+    ),
+    pytest.param(
+        expit(ONE),
+        None,
+        "probability",
+        None,
+        "classification",
+        2,
+        {"probability": pair(expit(ONE)), "logit": log_odds(pair(expit(ONE)))},
+        id="one probability is two classes",
+    ),
+    pytest.param(
+        expit(ONE),
+        "identity",
+        "probability",
+        "multilabel",
+        "multilabel",
+        1,
+        {"probability": expit(ONE), "logit": ONE},
+        id="one probability is one label",
+    ),
+    pytest.param(
+        LABELS,
+        None,
+        "probability",
+        None,
+        "multilabel",
+        3,
+        {"probability": LABELS, "logit": ROWS},
+        id="probabilities that do not sum to 1",
+    ),
     pytest.param(
         PROBABILITIES,
         None,
@@ -61,7 +169,9 @@ CASES: list[Any] = [
 
 
 @pytest.mark.parametrize(("raw", "link", "output", "task", "decided", "width", "expected"), CASES)
-def test_spaces_by_hand(raw: np.ndarray, link: Any, output: str, task: Any, decided: str, width: int, expected: dict[str, np.ndarray]) -> None:
+def test_spaces_by_hand(
+    raw: np.ndarray, link: Any, output: str, task: Any, decided: str, width: int, expected: dict[str, np.ndarray]
+) -> None:
     readout = decide(raw, link=link, output=output, task=task, classes=None)
     assert readout.task == decided
     assert len(readout.outputs) == width
@@ -81,7 +191,9 @@ def test_logits_of_one_logit_are_half_of_it_either_way() -> None:
 def test_a_constant_added_to_all_logits_changes_nothing() -> None:
     for output in ("probability", "logit", "raw"):
         readout = decide(ROWS, link="softmax", output=output, task=None, classes=None)
-        np.testing.assert_allclose(readout(ROWS + 17.0)[readout.space], readout(ROWS)[readout.space], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            readout(ROWS + 17.0)[readout.space], readout(ROWS)[readout.space], rtol=0, atol=1e-12
+        )
 
 
 def test_certain_probabilities_have_finite_log_odds() -> None:
@@ -158,7 +270,9 @@ Output = namedtuple("Output", "loss logits")
     ],
 )
 def test_read_from_any_container(output: Any, select: Any) -> None:
-    np.testing.assert_allclose(read(output, 2, select), ROWS, atol=1e-2 if str(getattr(output, "dtype", "")) == "torch.bfloat16" else 0)
+    np.testing.assert_allclose(
+        read(output, 2, select), ROWS, atol=1e-2 if str(getattr(output, "dtype", "")) == "torch.bfloat16" else 0
+    )
 
 
 def test_read_from_a_model_output_of_transformers() -> None:
@@ -179,25 +293,44 @@ def classified(**settings: Any) -> ml.Explanation:
     def model(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.concatenate([a, b, -a], axis=1)
 
-    return ml.explain(model, inputs, **{"measures": [ml.Shapley()], "link": "softmax", "baseline": "zeros", "classes": ["up", "side", "down"], **settings})
+    return ml.explain(
+        model,
+        inputs,
+        **{
+            "measures": [ml.Shapley()],
+            "link": "softmax",
+            "baseline": "zeros",
+            "classes": ["up", "side", "down"],
+            **settings,
+        },
+    )
 
 
 def test_the_target_is_the_predicted_class_of_the_whole_input() -> None:
     found = classified().shapley
     predicted = [0, 2, 0, 1, 0]
     for sample, output in enumerate(predicted):
-        np.testing.assert_array_equal(found.of_target.isel(sample=sample), found.values.isel(sample=sample, output=output))
+        np.testing.assert_array_equal(
+            found.of_target.isel(sample=sample), found.values.isel(sample=sample, output=output)
+        )
 
 
 @pytest.mark.parametrize(
     ("target", "outputs"),
-    [("side", [1] * 5), (1, [1] * 5), ([0, 1, 2, 0, 1], [0, 1, 2, 0, 1]), (np.array(["up", "down", "up", "up", "side"]), [0, 2, 0, 0, 1])],
+    [
+        ("side", [1] * 5),
+        (1, [1] * 5),
+        ([0, 1, 2, 0, 1], [0, 1, 2, 0, 1]),
+        (np.array(["up", "down", "up", "up", "side"]), [0, 2, 0, 0, 1]),
+    ],
     ids=["name", "number", "numbers", "names"],
 )
 def test_targets_by_name_by_number_and_one_a_patient(target: Any, outputs: list[int]) -> None:
     found = classified(target=target).shapley
     for sample, output in enumerate(outputs):
-        np.testing.assert_array_equal(found.of_target.isel(sample=sample), found.values.isel(sample=sample, output=output))
+        np.testing.assert_array_equal(
+            found.of_target.isel(sample=sample), found.values.isel(sample=sample, output=output)
+        )
 
 
 def test_labels_are_scored_each_by_itself() -> None:

@@ -22,7 +22,9 @@ class Net(nn.Module):
 
     def __init__(self, columns: int = 3) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5))
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5)
+        )
         self.table = nn.Sequential(nn.Linear(columns, 2), nn.Dropout(0.5))
         self.head = nn.Linear(4, 2)
         self.seen: list[torch.Tensor] = []
@@ -43,11 +45,16 @@ def net() -> Net:
 
 def inputs(dtype: Any = np.float64) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(0)
-    return {"image": generator.normal(size=(SAMPLES, 8, 8)).astype(dtype), "lab": generator.normal(size=(SAMPLES, 3)).astype(dtype)}
+    return {
+        "image": generator.normal(size=(SAMPLES, 8, 8)).astype(dtype),
+        "lab": generator.normal(size=(SAMPLES, 3)).astype(dtype),
+    }
 
 
 def explained(net: nn.Module, given: Any = None, **settings: Any) -> ml.Explanation:
-    return ml.explain(net, given or inputs(), **{"measures": [ml.Occlusion(), ml.Shapley()], "baseline": "mean", **settings})
+    return ml.explain(
+        net, given or inputs(), **{"measures": [ml.Occlusion(), ml.Shapley()], "baseline": "mean", **settings}
+    )
 
 
 def test_a_module_in_training_is_explained_in_evaluation_mode(net: Net) -> None:
@@ -162,7 +169,9 @@ def test_integer_codes_stay_integers(form: Callable[[np.ndarray], Any]) -> None:
 
 def test_a_frame_of_numbers_and_truth_values_becomes_a_tensor(net: Net) -> None:
     given = inputs()
-    frame = pd.DataFrame({"age": [50, 61, 47, 70, 33, 58], "smoker": [True, False, True, True, False, False], "crp": given["lab"][:, 0]})
+    frame = pd.DataFrame(
+        {"age": [50, 61, 47, 70, 33, 58], "smoker": [True, False, True, True, False, False], "crp": given["lab"][:, 0]}
+    )
     explained(net, {"image": given["image"], "lab": frame})
     assert {tensor.dtype for tensor in net.seen} == {torch.float32}
 

@@ -14,7 +14,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 import modalens as ml
-from explained import EVERY, lesion, multilabel, omics, pair, regression, report
+from explained import EVERY, lesion, multilabel, omics, pair, report
 from modalens import plots
 from modalens.evaluation import plan
 
@@ -38,7 +38,9 @@ def rendered(ax: Axes) -> None:
 
 def widths(ax: Axes) -> list[list[float]]:
     """Lengths of the bars, by series."""
-    return [[bar.get_width() for bar in container] for container in ax.containers if isinstance(container, BarContainer)]
+    return [
+        [bar.get_width() for bar in container] for container in ax.containers if isinstance(container, BarContainer)
+    ]
 
 
 def error_bar(ax: Axes, series: int) -> np.ndarray:
@@ -120,7 +122,9 @@ def test_orders_are_stacked_to_one_hundred() -> None:
 
 def test_orders_come_from_intershap_where_interactions_are_missing() -> None:
     explanation = pair(measures=[ml.InterSHAP()])
-    np.testing.assert_allclose(np.ravel(widths(plots.orders(explanation))), 100 * explanation.intershap.orders.sel(order=["1", "2"]))
+    np.testing.assert_allclose(
+        np.ravel(widths(plots.orders(explanation))), 100 * explanation.intershap.orders.sel(order=["1", "2"])
+    )
 
 
 def test_scores_stand_beside_the_additive_null() -> None:
@@ -132,7 +136,9 @@ def test_scores_stand_beside_the_additive_null() -> None:
 
 
 def test_a_missing_null_is_said_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "VALUES_BUDGET", 0)  # so that background rows are pooled, and an additive model can't be fitted to single ones
+    monkeypatch.setattr(
+        plan, "VALUES_BUDGET", 0
+    )  # so that background rows are pooled, and an additive model can't be fitted to single ones
     ax = plots.interaction_scores(pair())
     assert len(ax.containers) == 1
     assert "not defined" in ax.texts[0].get_text()
@@ -167,20 +173,32 @@ def test_the_overview_draws_all_there_is(name: str) -> None:
     assert ("How well it predicts" in titles) == ("reliance" in EVERY[name]().results)
 
 
-@pytest.mark.parametrize("measure", [ml.Occlusion(name="mine"), ml.Shapley(), ml.InterSHAP(), ml.Interactions(), ml.Reliance()], ids=lambda measure: measure.key)
+@pytest.mark.parametrize(
+    "measure",
+    [ml.Occlusion(name="mine"), ml.Shapley(), ml.InterSHAP(), ml.Interactions(), ml.Reliance()],
+    ids=lambda measure: measure.key,
+)
 def test_the_overview_of_a_single_measure(measure: ml.Measure) -> None:
     assert len(pair(measures=[measure], labels=np.arange(12) % 2).plot().axes) >= 1
 
 
 @pytest.mark.parametrize("name", ["contributions", "interaction_matrix", "interaction_scores", "orders", "reliance"])
 def test_a_missing_measure_is_named(name: str) -> None:
-    other = ml.Interactions() if name in ("contributions", "interaction_matrix", "interaction_scores", "reliance") else ml.Shapley()
+    other = (
+        ml.Interactions()
+        if name in ("contributions", "interaction_matrix", "interaction_scores", "reliance")
+        else ml.Shapley()
+    )
     with pytest.raises(ml.InputError, match="needs the measure"):
         FIGURES[name](pair(measures=[other]))
 
 
 def test_names_are_no_formulas() -> None:
-    explanation = pair(classes=["no$_x$", "$\\frac$"], task="multilabel", model=lambda a, b: np.stack([0.5 + 0 * a[:, 0], 1 / (1 + np.exp(-a[:, 0] * b[:, 0]))], 1))
+    explanation = pair(
+        classes=["no$_x$", "$\\frac$"],
+        task="multilabel",
+        model=lambda a, b: np.stack([0.5 + 0 * a[:, 0], 1 / (1 + np.exp(-a[:, 0] * b[:, 0]))], 1),
+    )
     ax = plots.interaction_matrix(explanation, output="$\\frac$")
     rendered(ax)
     rendered(plots.parts(explanation, "a", output="$\\frac$"))

@@ -56,7 +56,14 @@ def test_channels_last_and_none_are_found() -> None:
         images = random.uniform(size=shape)
         kinds = {"scan": ml.Image(patch=4), "age": ml.Tabular()}
         inputs = {"scan": images, "age": random.normal(size=(6, 1))}
-        explanation = ml.explain(lambda scan, age: scan.reshape(len(scan), -1).mean(1) + age[:, 0], inputs, modalities=kinds, baseline="zeros", output="raw", progress=False)
+        explanation = ml.explain(
+            lambda scan, age: scan.reshape(len(scan), -1).mean(1) + age[:, 0],
+            inputs,
+            modalities=kinds,
+            baseline="zeros",
+            output="raw",
+            progress=False,
+        )
         beneath = plots.parts(explanation, "scan", 2).images[0].get_array()
         grey = images[2].mean(-1) if len(shape) == 4 else images[2]
         np.testing.assert_allclose(beneath, (grey - grey.min()) / (grey.max() - grey.min()))
@@ -66,7 +73,15 @@ def test_edges_that_do_not_divide_fill_the_image() -> None:
     random = np.random.default_rng(0)
     inputs = {"scan": random.normal(size=(6, 10, 7)), "age": random.normal(size=(6, 1))}
     kinds = {"scan": ml.Image(patch=4), "age": ml.Tabular()}
-    explanation = ml.explain(lambda scan, age: scan.sum((1, 2)) + age[:, 0], inputs, modalities=kinds, baseline="zeros", output="raw", measures=[ml.Occlusion()], progress=False)
+    explanation = ml.explain(
+        lambda scan, age: scan.sum((1, 2)) + age[:, 0],
+        inputs,
+        modalities=kinds,
+        baseline="zeros",
+        output="raw",
+        measures=[ml.Occlusion()],
+        progress=False,
+    )
     grid = plots.parts(explanation, "scan").images[-1].get_array()
     assert grid.shape == (10, 7)
     assert not np.isnan(np.asarray(grid)).any()
@@ -107,7 +122,12 @@ def test_long_texts_run_over_several_lines() -> None:
     def model(note: list[str], age: np.ndarray) -> np.ndarray:
         return np.array([len(text.replace("[MASK]", "")) for text in note]) / 500 + 0 * age[:, 0]
 
-    explanation = ml.explain(model, {"note": texts, "age": np.random.default_rng(0).normal(size=(6, 1))}, measures=[ml.Occlusion()], progress=False)
+    explanation = ml.explain(
+        model,
+        {"note": texts, "age": np.random.default_rng(0).normal(size=(6, 1))},
+        measures=[ml.Occlusion()],
+        progress=False,
+    )
     ax = plots.parts(explanation, "note", 0)
     drawn = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
     lines = {patch.get_y() for patch in drawn}
@@ -129,7 +149,9 @@ def test_bars_of_a_table_are_sorted_and_signed() -> None:
 
 def test_windows_keep_their_order() -> None:
     ax = plots.parts(regression(), "ecg", 0)
-    assert [label.get_text() for label in ax.get_yticklabels()] == [f"steps {start}-{start + 1}" for start in range(0, 16, 2)]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        f"steps {start}-{start + 1}" for start in range(0, 16, 2)
+    ]
     assert ax.texts[0].get_text() == "no part changes the output"
 
 

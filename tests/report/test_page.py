@@ -15,9 +15,9 @@ from matplotlib import pyplot as plt
 
 import modalens as ml
 from explained import EVERY, lesion, omics, pair, regression, report
-from modalens.report.headline import headline
 from modalens.report.page import body, write_page
-from modalens.summary import content
+from modalens.summary.headline import headline
+from modalens.summary.tables import content
 
 EVIL = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "link", "hr"}
@@ -106,7 +106,14 @@ def test_the_page_says_what_was_evaluated(tmp_path: Path) -> None:
     words = Reader(page_of(explanation, tmp_path)).words
     about = explanation.provenance
     versions = (about["modalens"], f"numpy {about['versions']['numpy']}")
-    for expected in (about["value_function"], about["model_fingerprint"], about["data"], about["background"]["data"], f"{about['head_rows']:,}", *versions):
+    for expected in (
+        about["value_function"],
+        about["model_fingerprint"],
+        about["data"],
+        about["background"]["data"],
+        f"{about['head_rows']:,}",
+        *versions,
+    ):
         assert expected in words
     assert "replaced by rows of background patients" in words
     assert "gapp2025modality" in words
@@ -125,7 +132,10 @@ def test_warnings_are_on_the_page(tmp_path: Path) -> None:
 
 def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    inputs = {"a": pd.DataFrame({EVIL: random.normal(size=10), "b": random.normal(size=10)}), "note": [f"fine {EVIL}", "not fine"] * 5}
+    inputs = {
+        "a": pd.DataFrame({EVIL: random.normal(size=10), "b": random.normal(size=10)}),
+        "note": [f"fine {EVIL}", "not fine"] * 5,
+    }
     explanation = ml.explain(
         lambda a, note: 1 / (1 + np.exp(-a.iloc[:, 0].to_numpy() * (1 + np.array(["not" in text for text in note])))),
         inputs,
@@ -134,7 +144,13 @@ def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
         measures=[ml.Occlusion(), ml.InterSHAP(), ml.Interactions()],
         progress=False,
     )
-    settings = {"title": EVIL, "preface": EVIL, "notes": [EVIL], "scores": pd.DataFrame({EVIL: [0.5]}, index=[EVIL]), "samples": [0]}
+    settings = {
+        "title": EVIL,
+        "preface": EVIL,
+        "notes": [EVIL],
+        "scores": pd.DataFrame({EVIL: [0.5]}, index=[EVIL]),
+        "samples": [0],
+    }
     for text in (page_of(explanation, tmp_path, **settings), body(explanation)):
         assert "<script" not in text
         assert "&lt;script&gt;" in text
@@ -142,8 +158,17 @@ def test_everything_from_outside_is_escaped(tmp_path: Path) -> None:
 
 
 def test_title_preface_notes_and_scores_are_shown(tmp_path: Path) -> None:
-    scores = pd.DataFrame({"AUC": [0.912, float("nan")], "patients": [40, 40]}, index=pd.Index(["both", "image only"], name="trained on"))
-    text = page_of(lesion(), tmp_path, title="Skin lesions", preface="First.\n\nSecond.", notes=["One hospital only."], scores=scores)
+    scores = pd.DataFrame(
+        {"AUC": [0.912, float("nan")], "patients": [40, 40]}, index=pd.Index(["both", "image only"], name="trained on")
+    )
+    text = page_of(
+        lesion(),
+        tmp_path,
+        title="Skin lesions",
+        preface="First.\n\nSecond.",
+        notes=["One hospital only."],
+        scores=scores,
+    )
     words = Reader(text).words
     assert "<h1>Skin lesions</h1>" in text
     assert "<p>First.</p>" in text
@@ -181,7 +206,11 @@ def test_the_fragment_keeps_to_itself() -> None:
     assert omics()._repr_html_() == fragment
 
 
-@pytest.mark.parametrize("measure", [ml.Occlusion(name="mine"), ml.Shapley(), ml.InterSHAP(), ml.Interactions(), ml.Reliance()], ids=lambda measure: measure.key)
+@pytest.mark.parametrize(
+    "measure",
+    [ml.Occlusion(name="mine"), ml.Shapley(), ml.InterSHAP(), ml.Interactions(), ml.Reliance()],
+    ids=lambda measure: measure.key,
+)
 def test_any_measure_by_itself_has_a_page(measure: ml.Measure) -> None:
     Reader(body(pair(measures=[measure], labels=np.arange(12) % 2)))
 

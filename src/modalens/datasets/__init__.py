@@ -1,13 +1,11 @@
 """Real problems with real patients, small models to train on them, and readers for one's own files.
 
-    from modalens.datasets import load
-    from modalens.datasets.training import score, train
+    from modalens.datasets import load from modalens.datasets.training import score, train
 
-    study = load("dermoscopy")
-    model = train(study)
-    print(study, score(model, study))
+    study = load("dermoscopy") model = train(study) print(study, score(model, study))
 
-The data lies in packages of the package index, which are read as files, never imported and never copied. This module imports neither them nor torch.
+The data lies in packages of the package index, which are read as files, never imported and never copied. This module
+imports neither them nor torch.
 """
 
 from __future__ import annotations
@@ -60,7 +58,8 @@ def load(name: str) -> Study:
         name: one of `names()`.
 
     Raises:
-        InputError: no study has this name, or a package that it needs isn't installed; the message says what to install.
+        InputError: no study has this name, or a package that it needs isn't installed; the message says what to
+            install.
 
     >>> load("dermoscopy").question  # doctest: +SKIP
     'Does patch A show the same kind of skin as patch B, of which only colour counts and texture are known?'
@@ -70,7 +69,8 @@ def load(name: str) -> Study:
 
 
 def missing(name: str) -> str | None:
-    """What pip has to install before this study can be loaded, the data packages with `--no-deps`; None where all is there.
+    """What pip has to install before this study can be loaded, the data packages with `--no-deps`; None where all is
+    there.
 
     Raises:
         InputError: no study has this name.

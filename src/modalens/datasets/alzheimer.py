@@ -1,4 +1,6 @@
-"""Cognitive impairment from blood proteins, three proteins of the cerebrospinal fluid, the APOE genotype, and age and sex."""
+"""Cognitive impairment from blood proteins, three proteins of the cerebrospinal fluid, the APOE genotype, and age and
+sex.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ DEMOGRAPHICS = ["age", "male"]
 
 
 def load_alzheimer(*, seed: int = 0) -> Study:
-    """Is a patient cognitively impaired? 333 patients with proteins (124), csf (3), apoe (6, one-hot) and demographics (2) as tables.
+    """Is a patient cognitively impaired? 333 patients with proteins (124), csf (3), apoe (6, one-hot) and
+    demographics (2) as tables.
 
     Args:
         seed: which split of the patients, stratified by impairment.

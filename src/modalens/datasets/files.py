@@ -1,4 +1,6 @@
-"""One's own files as the samples of a modality: arrays, tables and folders of images, with errors that say what was found instead."""
+"""One's own files as the samples of a modality: arrays, tables and folders of images, with errors that say what was
+found instead.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def read_npz(path: str | Path, key: str | None = None) -> np.ndarray:
         key: which array of an .npz file; not needed where it holds one.
 
     Raises:
-        InputError: no such file, no such array (the message names those that exist), several and none was named, or pickled objects.
+        InputError: no such file, no such array (the message names those that exist), several and none was named, or
+            pickled objects.
 
     >>> read_npz("scans.npz", "ct").shape  # doctest: +SKIP
     (120, 64, 64)
@@ -36,15 +39,21 @@ def read_npz(path: str | Path, key: str | None = None) -> np.ndarray:
             return content
         with content as arrays:
             if key is None and len(arrays.files) != 1:
-                raise InputError(f"{path} holds {len(arrays.files)} arrays: say which as key, one of {listed(arrays.files)}.")
+                raise InputError(
+                    f"{path} holds {len(arrays.files)} arrays: say which as key, one of {listed(arrays.files)}."
+                )
             chosen = arrays.files[0] if key is None else key
             if chosen not in arrays.files:
-                raise InputError(f"{path} has no array {chosen!r}{nearest(chosen, arrays.files)}: it holds {listed(arrays.files)}.")
+                raise InputError(
+                    f"{path} has no array {chosen!r}{nearest(chosen, arrays.files)}: it holds {listed(arrays.files)}."
+                )
             return np.asarray(arrays[chosen])
     except InputError:
         raise
     except (ValueError, OSError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} can't be read as arrays ({error}): save it with numpy.savez or numpy.save, of numbers or text and not of objects.") from error
+        raise InputError(
+            f"{path} can't be read as arrays ({error}): save it with numpy.savez or numpy.save, of numbers or text and not of objects."
+        ) from error
 
 
 def read_csv(path: str | Path, columns: Sequence[str] | None = None, index: str | None = None) -> pd.DataFrame:
@@ -56,7 +65,8 @@ def read_csv(path: str | Path, columns: Sequence[str] | None = None, index: str 
         index: the column that identifies a patient, which becomes the index.
 
     Raises:
-        InputError: no such file, no such column (the message names near ones), or an identifier that stands twice or is missing.
+        InputError: no such file, no such column (the message names near ones), or an identifier that stands twice or
+            is missing.
 
     >>> read_csv("clinical.csv", columns=["age", "creatinine"], index="patient")  # doctest: +SKIP
     """
@@ -68,27 +78,37 @@ def read_csv(path: str | Path, columns: Sequence[str] | None = None, index: str 
     wanted = list(table.columns) if columns is None else list(columns)
     for name in [*wanted, *([index] if index is not None else [])]:
         if name not in table.columns:
-            raise InputError(f"{path} has no column {name!r}{nearest(name, table.columns)}: it has {listed(table.columns)}.")
+            raise InputError(
+                f"{path} has no column {name!r}{nearest(name, table.columns)}: it has {listed(table.columns)}."
+            )
     if index is None:
         return table[wanted]
     identity = table[index]
     if identity.isna().any() or identity.duplicated().any():
         twice = list(identity[identity.duplicated()].dropna().unique()[:3])
-        raise InputError(f"{path}: column {index!r} does not tell patients apart: {int(identity.isna().sum())} are empty, and standing twice: {listed(twice)}.")
+        raise InputError(
+            f"{path}: column {index!r} does not tell patients apart: {int(identity.isna().sum())} are empty, and standing twice: {listed(twice)}."
+        )
     return table.set_index(index)[[name for name in wanted if name != index]]
 
 
-def read_images(folder: str | Path, pattern: str = "*.png", size: int | tuple[int, int] | None = None, names: Sequence[str] | None = None) -> np.ndarray:
+def read_images(
+    folder: str | Path,
+    pattern: str = "*.png",
+    size: int | tuple[int, int] | None = None,
+    names: Sequence[str] | None = None,
+) -> np.ndarray:
     """The images of a folder: float32 (n, channels, height, width), in [0, 1].
 
-    Grey images have one channel, all others three; where both occur, all get three. A 16-bit image is divided by 65,535, others by 255. Transparency
-    is laid over black.
+    Grey images have one channel, all others three; where both occur, all get three. A 16-bit image is divided by
+    65,535, others by 255. Transparency is laid over black.
 
     Args:
         folder: where the images are.
         pattern: which files are read, sorted by name.
         size: resize to (height, width), or to a square; without it all must be of one size.
-        names: file names in the order wanted (with or without the ending that the pattern gives), instead of all that match.
+        names: file names in the order wanted (with or without the ending that the pattern gives), instead of all that
+            match.
 
     Raises:
         InputError: no such folder or file, nothing that matches, a file that is no image, or images of several sizes.
@@ -102,14 +122,18 @@ def read_images(folder: str | Path, pattern: str = "*.png", size: int | tuple[in
     paths = sorted(folder.glob(pattern)) if names is None else [_named(folder, name, pattern) for name in names]
     if not paths:
         endings = sorted({path.suffix for path in folder.iterdir() if path.suffix})
-        raise InputError(f"No file in {folder} matches {pattern!r}: it holds files that end in {listed(endings)}; give pattern=.")
+        raise InputError(
+            f"No file in {folder} matches {pattern!r}: it holds files that end in {listed(endings)}; give pattern=."
+        )
     images = [_read_image(path, size) for path in paths]
     shapes: dict[tuple[int, ...], Path] = {}
     for path, image in zip(paths, images, strict=True):
         shapes.setdefault(image.shape[1:], path)
     if len(shapes) > 1:
         examples = ", ".join(f"{path.name} is {height} x {width}" for (height, width), path in list(shapes.items())[:3])
-        raise InputError(f"The images in {folder} are of {len(shapes)} sizes ({examples}): give size=, such as size={min(min(shapes))}, to resize them to one.")
+        raise InputError(
+            f"The images in {folder} are of {len(shapes)} sizes ({examples}): give size=, such as size={min(min(shapes))}, to resize them to one."
+        )
     channels = max(len(image) for image in images)
     return np.stack([np.broadcast_to(image, (channels, *image.shape[1:])) for image in images])
 
@@ -126,7 +150,11 @@ def _existing(path: str | Path) -> Path:
 
 def _named(folder: Path, name: str, pattern: str) -> Path:
     ending = Path(pattern).suffix
-    return _existing(folder / name) if (folder / name).exists() or Path(name).suffix == ending else _existing(folder / f"{name}{ending}")
+    return (
+        _existing(folder / name)
+        if (folder / name).exists() or Path(name).suffix == ending
+        else _existing(folder / f"{name}{ending}")
+    )
 
 
 def _read_image(path: Path, size: int | tuple[int, int] | None) -> np.ndarray:

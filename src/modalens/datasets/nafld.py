@@ -21,7 +21,9 @@ DEMOGRAPHICS = ["age", "male", "bmi"]
 
 
 class Records(NamedTuple):
-    """Patients whose outcome is known: series (n, year, channel) with NaN where nothing was measured, demographics, labels, and notes."""
+    """Patients whose outcome is known: series (n, year, channel) with NaN where nothing was measured, demographics,
+    labels, and notes.
+    """
 
     series: np.ndarray
     demographics: pd.DataFrame
@@ -30,10 +32,12 @@ class Records(NamedTuple):
 
 
 def load_nafld(*, seed: int = 0) -> Study:
-    """Will a patient die within ten years? Yearly laboratory values of the ten years before (n, 10, 5), and age, sex and body-mass index.
+    """Will a patient die within ten years? Yearly laboratory values of the ten years before (n, 10, 5), and age, sex
+    and body-mass index.
 
-    A year without a measurement repeats the last one before it; where there is none, the training mean stands in (0 once standardised).
-    The channel "visits" is the logarithm of one plus the number of measurements, so that being measured can be told from the values.
+    A year without a measurement repeats the last one before it; where there is none, the training mean stands in (0
+    once standardised). The channel "visits" is the logarithm of one plus the number of measurements, so that being
+    measured can be told from the values.
 
     Args:
         seed: which split of the patients, stratified by outcome.
@@ -48,7 +52,12 @@ def load_nafld(*, seed: int = 0) -> Study:
     series = _standardised(_carried_forward(records.series), rows[0])
     scaled = standardise(*(records.demographics.iloc[chosen] for chosen in rows))
     train, validation, test = (
-        Cohort(inputs={"laboratory": series[chosen], "demographics": frame.fillna(0.0)}, labels=records.labels[chosen], groups=chosen) for chosen, frame in zip(rows, scaled, strict=True)
+        Cohort(
+            inputs={"laboratory": series[chosen], "demographics": frame.fillna(0.0)},
+            labels=records.labels[chosen],
+            groups=chosen,
+        )
+        for chosen, frame in zip(rows, scaled, strict=True)
     )
     return Study(
         name="nafld",
@@ -74,7 +83,11 @@ def read_records() -> Records:
     values = rdataset("survival", "nafld2")
     dead = (people["status"] == 1) & (people["futime"] <= YEARS * YEAR)
     known = people[dead | (people["futime"] > YEARS * YEAR)]
-    values = values[values["id"].isin(known.index) & values["days"].between(-YEARS * YEAR, 0, inclusive="right") & values["test"].isin(TESTS)]
+    values = values[
+        values["id"].isin(known.index)
+        & values["days"].between(-YEARS * YEAR, 0, inclusive="right")
+        & values["test"].isin(TESTS)
+    ]
     absurd = (values["test"] == "sbp") & ~values["value"].between(*PRESSURE)
     values = values[~absurd]
     measured = known.loc[known.index.isin(values["id"])]
@@ -122,7 +135,9 @@ def _carried_forward(series: np.ndarray) -> np.ndarray:
 
 
 def _standardised(series: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Each channel by its training mean and standard deviation over patients and years; what is missing becomes the mean, 0."""
+    """Each channel by its training mean and standard deviation over patients and years; what is missing becomes the
+    mean, 0.
+    """
     mean = np.nanmean(series[train], axis=(0, 1))
     spread = np.nanstd(series[train], axis=(0, 1))
     return np.nan_to_num((series - mean) / spread, nan=0.0).astype(np.float32)

@@ -1,8 +1,9 @@
 """Small models for the studies: an encoder a modality, and two ways to join what they say.
 
-`Fused` lets the modalities interact, `Late` can't by construction, so the two bracket what an explanation should find. Both take
-modalities by keyword, return logits (n, classes), and export with a dynamic batch. (torch.export takes dynamic shapes of named arguments only, so
-a caller wraps the model in a module whose `forward` has one argument, the dictionary of modalities.)
+`Fused` lets the modalities interact, `Late` can't by construction, so the two bracket what an explanation should
+find. Both take modalities by keyword, return logits (n, classes), and export with a dynamic batch. (torch.export
+takes dynamic shapes of named arguments only, so a caller wraps the model in a module whose `forward` has one
+argument, the dictionary of modalities.)
 """
 
 from __future__ import annotations
@@ -23,12 +24,19 @@ WIDTH = 32
 class ImageEncoder(nn.Module):
     """Images (n, channels, height, width), at least 4 x 4, to (n, WIDTH).
 
-    Mean activations of two scales: what colours and fine textures there are, wherever they are. Comparing two patches of skin needs no places.
+    Mean activations of two scales: what colours and fine textures there are, wherever they are. Comparing two patches
+        of skin needs no places.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fine = nn.Sequential(nn.Conv2d(channels, WIDTH, 3, stride=2, padding=1), nn.BatchNorm2d(WIDTH), nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, 1), nn.ReLU())
+        self.fine = nn.Sequential(
+            nn.Conv2d(channels, WIDTH, 3, stride=2, padding=1),
+            nn.BatchNorm2d(WIDTH),
+            nn.ReLU(),
+            nn.Conv2d(WIDTH, WIDTH, 1),
+            nn.ReLU(),
+        )
         self.coarse = nn.Sequential(nn.Conv2d(WIDTH, WIDTH, 3, stride=2, padding=1), nn.BatchNorm2d(WIDTH), nn.ReLU())
         self.out = perceptron(2 * WIDTH, 2 * WIDTH, WIDTH)
 
@@ -38,11 +46,15 @@ class ImageEncoder(nn.Module):
 
 
 class SeriesEncoder(nn.Module):
-    """Regular series (n, time, channels) to (n, WIDTH): convolutions along time, of which the mean and the last step are kept."""
+    """Regular series (n, time, channels) to (n, WIDTH): convolutions along time, of which the mean and the last step
+    are kept.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.local = nn.Sequential(nn.Conv1d(channels, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv1d(WIDTH, WIDTH, 3, padding=1), nn.ReLU())
+        self.local = nn.Sequential(
+            nn.Conv1d(channels, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv1d(WIDTH, WIDTH, 3, padding=1), nn.ReLU()
+        )
         self.out = perceptron(2 * WIDTH, 2 * WIDTH, WIDTH)
 
     def forward(self, series: Tensor) -> Tensor:
@@ -51,7 +63,8 @@ class SeriesEncoder(nn.Module):
 
 
 class SentenceEncoder(nn.Module):
-    """Token ids (n, length), padded with 0, to (n, 384): MiniLM, frozen, the mean of its last states over all that is not padding.
+    """Token ids (n, length), padded with 0, to (n, 384): MiniLM, frozen, the mean of its last states over all that is
+    not padding.
 
     Raises:
         InputError: the encoder's package or transformers is not installed; the message says what to install.
@@ -68,7 +81,9 @@ class SentenceEncoder(nn.Module):
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
-            self.transformer = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32).requires_grad_(False).eval()
+            self.transformer = (
+                AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32).requires_grad_(False).eval()
+            )
         finally:
             if shown:
                 logging.enable_progress_bar()  # type: ignore[no-untyped-call]
@@ -86,7 +101,9 @@ class SentenceEncoder(nn.Module):
         return cast(Tensor, (states * weights).sum(1) / weights.sum(1).clamp(min=1.0))
 
     def embed(self, tokens: Tensor, *, batch_size: int = 64) -> Tensor:
-        """The same for many texts, several times faster: those of like length together, without the padding that none of them needs."""
+        """The same for many texts, several times faster: those of like length together, without the padding that none
+        of them needs.
+        """
         lengths = (tokens != 0).sum(1)
         embeddings = tokens.new_empty((len(tokens), self.transformer.config.hidden_size), dtype=torch.float32)
         with torch.no_grad():
@@ -112,10 +129,13 @@ class Multimodal(nn.Module):
         """The encodings (n, WIDTH) of the modalities, in their order.
 
         Raises:
-            InputError: a modality is absent, or one was given that the model doesn't take (it would be ignored in silence).
+            InputError: a modality is absent, or one was given that the model doesn't take (it would be ignored in
+                silence).
         """
         if set(inputs) != set(self.modalities):
-            raise InputError(f"The model takes the modalities {listed(self.modalities)}, and {listed(inputs)} were given.")
+            raise InputError(
+                f"The model takes the modalities {listed(self.modalities)}, and {listed(inputs)} were given."
+            )
         return [self.encoders[name](inputs[name]) for name in self.modalities]
 
 
@@ -136,7 +156,8 @@ class Fused(Multimodal):
 
 
 class Late(Multimodal):
-    """A vector of logits for each modality, summed: additive on the log-odds, so that no modality can change what another one says.
+    """A vector of logits for each modality, summed: additive on the log-odds, so that no modality can change what
+        another one says.
 
     >>> model = Late({"ct": ImageEncoder(1), "labs": perceptron(12, 64, WIDTH)}, classes=2)
     >>> model(ct=torch.rand(5, 1, 32, 32), labs=torch.rand(5, 12)).shape
@@ -148,7 +169,9 @@ class Late(Multimodal):
         self.heads = nn.ModuleDict({name: perceptron(WIDTH, 128, 64, classes, dropout=dropout) for name in encoders})
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        votes = [self.heads[name](encoding) for name, encoding in zip(self.modalities, self.encode(inputs), strict=True)]
+        votes = [
+            self.heads[name](encoding) for name, encoding in zip(self.modalities, self.encode(inputs), strict=True)
+        ]
         return torch.stack(votes).sum(0)
 
 

@@ -1,4 +1,6 @@
-"""Cardiomegaly on a chest X-ray, guessed before looking at it: from the words of the indication and what is known of the study."""
+"""Cardiomegaly on a chest X-ray, guessed before looking at it: from the words of the indication and what is known of
+the study.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ LONGEST = 40
 
 
 class Reports(NamedTuple):
-    """Reports that can be used: indications (list of n), study table (n, 3), labels (n,), and notes on what was left out."""
+    """Reports that can be used: indications (list of n), study table (n, 3), labels (n,), and notes on what was left
+    out.
+    """
 
     indications: list[str]
     study: pd.DataFrame
@@ -29,7 +33,8 @@ class Reports(NamedTuple):
 
 
 def load_openi(*, seed: int = 0) -> Study:
-    """Does the X-ray show an enlarged heart? Indication as token ids (n, L) of MiniLM, and age, number of images and view as a table.
+    """Does the X-ray show an enlarged heart? Indication as token ids (n, L) of MiniLM, and age, number of images and
+    view as a table.
 
     Args:
         seed: which split of the patients, stratified by the label.
@@ -43,11 +48,14 @@ def load_openi(*, seed: int = 0) -> Study:
     reports = read_reports()
     tokenizer = sentence_tokenizer()
     lengths = [len(ids) for ids in tokenizer(reports.indications)["input_ids"]]
-    tokens = tokenizer(reports.indications, padding=True, truncation=True, max_length=LONGEST, return_tensors="np")["input_ids"].astype(np.int64)
+    tokens = tokenizer(reports.indications, padding=True, truncation=True, max_length=LONGEST, return_tensors="np")[
+        "input_ids"
+    ].astype(np.int64)
     rows = stratified(reports.labels, seed=seed)
     tables = standardise(*(reports.study.iloc[chosen] for chosen in rows))
     train, validation, test = (
-        Cohort(inputs={"indication": tokens[chosen], "study": table}, labels=reports.labels[chosen], groups=chosen) for chosen, table in zip(rows, tables, strict=True)
+        Cohort(inputs={"indication": tokens[chosen], "study": table}, labels=reports.labels[chosen], groups=chosen)
+        for chosen, table in zip(rows, tables, strict=True)
     )
     return Study(
         name="openi",
@@ -60,7 +68,11 @@ def load_openi(*, seed: int = 0) -> Study:
         test=test,
         modalities={"indication": Text(tokenizer=tokenizer, unit="word"), "study": Tabular()},
         notes=(
-            source(PACKAGE, "data/NLMCXR_reports.tgz and nlmcxr_dicom_metadata.csv.gz (Demner-Fushman and others, 2016)", "CC BY-NC-ND"),
+            source(
+                PACKAGE,
+                "data/NLMCXR_reports.tgz and nlmcxr_dicom_metadata.csv.gz (Demner-Fushman and others, 2016)",
+                "CC BY-NC-ND",
+            ),
             source(ENCODER, "the sentence encoder all-MiniLM-L6-v2, frozen", "MIT, model Apache-2.0"),
             *reports.notes,
             f"{sum(length > LONGEST for length in lengths)} indications were cut at {LONGEST} tokens.",
@@ -76,12 +88,20 @@ def read_reports() -> Reports:
     """
     root = folder(PACKAGE) / "data"
     rows = _read_archive(root / "NLMCXR_reports.tgz")
-    images = pd.read_csv(root / "nlmcxr_dicom_metadata.csv.gz", usecols=["imageid", "Patient's Birth Date", "Study Date", "View Position"], index_col="imageid", low_memory=False)
+    images = pd.read_csv(
+        root / "nlmcxr_dicom_metadata.csv.gz",
+        usecols=["imageid", "Patient's Birth Date", "Study Date", "View Position"],
+        index_col="imageid",
+        low_memory=False,
+    )
     has_words = rows["indication"].str.contains(r"\w", regex=True)
     has_image = rows["images"].map(lambda names: any(name in images.index for name in names))
     kept = rows[has_words & has_image].reset_index(drop=True)
     metadata = [images.loc[[name for name in names if name in images.index]] for names in kept["images"]]
-    born, taken = (pd.to_datetime([str(int(each[column].iloc[0])) for each in metadata]) for column in ("Patient's Birth Date", "Study Date"))
+    born, taken = (
+        pd.to_datetime([str(int(each[column].iloc[0])) for each in metadata])
+        for column in ("Patient's Birth Date", "Study Date")
+    )
     study = pd.DataFrame(
         {
             "age": (taken - born).days / 365.25,
@@ -124,7 +144,9 @@ def sentence_tokenizer() -> Any:
 
 
 def _read_archive(path: Path) -> pd.DataFrame:
-    """One row a report, by number: its indication (empty where there is none), whether MeSH says cardiomegaly, and its images' names."""
+    """One row a report, by number: its indication (empty where there is none), whether MeSH says cardiomegaly, and
+    its images' names.
+    """
     rows = []
     with tarfile.open(path) as archive:
         for member in archive:

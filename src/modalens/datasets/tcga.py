@@ -1,4 +1,6 @@
-"""Breast cancer subtype from four kinds of molecular and clinical measurement (TCGA): whose columns are genes, so biomarkers can be looked for."""
+"""Breast cancer subtype from four kinds of molecular and clinical measurement (TCGA): whose columns are genes, so
+biomarkers can be looked for.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ CATEGORIES = {"histological type": "histological_type_", "race": "race_", "ethni
 
 
 def load_tcga(*, seed: int = 0) -> Study:
-    """Which of five subtypes is a breast tumour? 769 patients with rna (200 genes), mirna (100), methylation (400) and clinical (20) tables.
+    """Which of five subtypes is a breast tumour? 769 patients with rna (200 genes), mirna (100), methylation (400)
+    and clinical (20) tables.
 
     Args:
         seed: which split of the patients, stratified by subtype.

@@ -1,4 +1,6 @@
-"""Train a small model on a study, in seconds and reproducibly, and say how good it is: fused, additive, and each modality alone."""
+"""Train a small model on a study, in seconds and reproducibly, and say how good it is: fused, additive, and each
+modality alone.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,16 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from modalens.datasets.networks import WIDTH, Fused, ImageEncoder, Late, Multimodal, SentenceEncoder, SeriesEncoder, perceptron
+from modalens.datasets.networks import (
+    WIDTH,
+    Fused,
+    ImageEncoder,
+    Late,
+    Multimodal,
+    SentenceEncoder,
+    SeriesEncoder,
+    perceptron,
+)
 from modalens.datasets.study import Cohort, Study
 from modalens.errors import InputError, choice, listed, nearest
 from modalens.modalities import Image, Modality, Series, Tabular, Text, Vector
@@ -38,19 +49,21 @@ def train(
     progress: bool = True,
     epochs: int = EPOCHS,
 ) -> nn.Module:
-    """A model of the study, fitted on its training cohort and stopped by its validation cohort. The test cohort isn't looked at.
+    """A model of the study, fitted on its training cohort and stopped by its validation cohort. The test cohort isn't
+    looked at.
 
     Args:
         study: the problem.
         modalities: which modalities the model takes; all of them if not given.
-        fusion: "fused" for a model that may combine modalities in any way, "late" for one that adds up what each says by itself.
-        seed: fixes the first weights, the order of the samples, their flips and the dropout: on one machine, with as many threads, the same
-            seed gives the same bits. The state of the global random generator is left as it was.
+        fusion: "fused" for a model that may combine modalities in any way, "late" for one that adds up what each says
+            by itself.
+        seed: fixes the first weights, the order of the samples, their flips and the dropout: on one machine, with as
+            many threads, the same seed gives the same bits. The state of the global random generator is left as it
+            was.
         progress: whether to show a bar.
         epochs: most passes over the training cohort.
 
-    Returns:
-        A float32 module in eval mode, that takes modalities by keyword and returns logits (n, classes).
+    Returns: A float32 module in eval mode, that takes modalities by keyword and returns logits (n, classes).
 
     Raises:
         InputError: a modality that the study doesn't have, or an encoder whose package isn't installed.
@@ -61,9 +74,13 @@ def train(
     names = tuple(study.modalities) if modalities is None else tuple(modalities)
     for name in names:
         if name not in study.modalities:
-            raise InputError(f"The study {study.name!r} has no modality {name!r}{nearest(name, study.modalities)}: it has {listed(study.modalities)}.")
+            raise InputError(
+                f"The study {study.name!r} has no modality {name!r}{nearest(name, study.modalities)}: it has {listed(study.modalities)}."
+            )
     if not names or len(set(names)) != len(names):
-        raise InputError(f"modalities={list(names)!r}: give each modality once, and at least one of {listed(study.modalities)}.")
+        raise InputError(
+            f"modalities={list(names)!r}: give each modality once, and at least one of {listed(study.modalities)}."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         frozen = {name: SentenceEncoder() for name in names if isinstance(study.modalities[name], Text)}
@@ -72,8 +89,21 @@ def train(
         model = (Fused if fusion == "fused" else Late)(encoders, len(study.classes))
         flips = [name for name in names if isinstance(study.modalities[name], Image)]
         with _bar(f"{study.name}: {fusion if len(names) > 1 else names[0]}", epochs, shown=progress) as advance:
-            _fit(model, fitted, _labels(study.train), watched, _labels(study.validation), flips=flips, seed=seed, epochs=epochs, advance=advance)
-    for name, encoder in frozen.items():  # it saw embeddings, computed once; from here on it takes the token ids themselves
+            _fit(
+                model,
+                fitted,
+                _labels(study.train),
+                watched,
+                _labels(study.validation),
+                flips=flips,
+                seed=seed,
+                epochs=epochs,
+                advance=advance,
+            )
+    for (
+        name,
+        encoder,
+    ) in frozen.items():  # it saw embeddings, computed once; from here on it takes the token ids themselves
         model.encoders[name] = nn.Sequential(encoder, model.encoders[name])
     return model.eval()
 
@@ -81,14 +111,17 @@ def train(
 def predict(model: nn.Module, cohort: Cohort, *, batch_size: int = 256) -> np.ndarray:
     """The model's logits for a cohort, shape (n, classes), of those modalities that the model takes.
 
-    A model that names its `modalities` gets these, another one gets all. The model is used in the mode that it is in: one from `train` is in eval mode.
+    A model that names its `modalities` gets these, another one gets all. The model is used in the mode that it is in:
+    one from `train` is in eval mode.
     """
     names = tuple(getattr(model, "modalities", cohort.inputs))
     inputs = {name: as_tensor(cohort.inputs[name]) for name in names}
     tokens = [values for values in inputs.values() if not values.is_floating_point()]
     lengths = sum((ids != 0).sum(1) for ids in tokens) if tokens else torch.zeros(len(cohort))
     logits: list[Tensor] = []
-    order = torch.argsort(torch.as_tensor(lengths), stable=True)  # texts of like length together, so that a batch needs no more padding than its longest
+    order = torch.argsort(
+        torch.as_tensor(lengths), stable=True
+    )  # texts of like length together, so that a batch needs no more padding than its longest
     with torch.no_grad():
         for rows in torch.split(order, batch_size):
             logits.append(model(**{name: _unpadded(values[rows]) for name, values in inputs.items()}))
@@ -96,7 +129,9 @@ def predict(model: nn.Module, cohort: Cohort, *, batch_size: int = 256) -> np.nd
 
 
 def score(model: nn.Module, study: Study) -> float:
-    """The model's test score, in the study's metric: accuracy, or the area under the ROC curve (each class against the rest, averaged)."""
+    """The model's test score, in the study's metric: accuracy, or the area under the ROC curve (each class against
+    the rest, averaged).
+    """
     logits = predict(model, study.test)
     labels = study.test.labels
     if study.metric == "accuracy":
@@ -110,14 +145,18 @@ def score(model: nn.Module, study: Study) -> float:
 def scores(study: Study, *, seed: int = 0, progress: bool = True) -> dict[str, float]:
     """The test score of the fused model, of the additive one ("late"), and of each modality alone, by name.
 
-    Where the fused model is clearly above the late one, the modalities have to be combined; where the late one is clearly above the best
-    single modality, each adds something of its own.
+    Where the fused model is clearly above the late one, the modalities have to be combined; where the late one is
+    clearly above the best single modality, each adds something of its own.
 
     >>> scores(load("dermoscopy"))  # doctest: +SKIP
     {'fused': 0.910..., 'late': 0.693..., 'patch_a': 0.498..., 'features_b': 0.677...}
     """
-    found = {fusion: score(train(study, fusion=fusion, seed=seed, progress=progress), study) for fusion in ("fused", "late")}
-    return found | {name: score(train(study, modalities=[name], seed=seed, progress=progress), study) for name in study.modalities}
+    found = {
+        fusion: score(train(study, fusion=fusion, seed=seed, progress=progress), study) for fusion in ("fused", "late")
+    }
+    return found | {
+        name: score(train(study, modalities=[name], seed=seed, progress=progress), study) for name in study.modalities
+    }
 
 
 def as_tensor(samples: Any) -> Tensor:
@@ -144,7 +183,9 @@ def _fit(
     epochs: int,
     advance: Callable[[int, float], None],
 ) -> None:
-    """AdamW on the cross-entropy, until that of the watched rows has not fallen for a while; leaves the best epoch's weights."""
+    """AdamW on the cross-entropy, until that of the watched rows has not fallen for a while; leaves the best epoch's
+    weights.
+    """
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     best, best_epoch, weights = float("inf"), 0, copy.deepcopy(model.state_dict())
@@ -153,7 +194,10 @@ def _fit(
         for rows in torch.split(torch.randperm(len(labels), generator=generator), BATCH):
             if len(rows) < 2:
                 continue  # batch normalisation can't be fitted on a single row; the order differs each epoch, so no row is lost
-            batch = {name: _turned(values[rows], generator) if name in flips else values[rows] for name, values in inputs.items()}
+            batch = {
+                name: _turned(values[rows], generator) if name in flips else values[rows]
+                for name, values in inputs.items()
+            }
             loss = cross_entropy(model(**batch), labels[rows])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -190,7 +234,9 @@ def _encoder(name: str, modality: Modality, samples: Tensor) -> nn.Module:
 
 
 def _prepared(cohort: Cohort, names: Sequence[str], frozen: Mapping[str, SentenceEncoder]) -> dict[str, Tensor]:
-    """The cohort's samples as tensors; what a frozen encoder sees as its embeddings, so that they are computed once and not every epoch."""
+    """The cohort's samples as tensors; what a frozen encoder sees as its embeddings, so that they are computed once
+    and not every epoch.
+    """
     inputs = {name: as_tensor(cohort.inputs[name]) for name in names}
     return {name: frozen[name].embed(values) if name in frozen else values for name, values in inputs.items()}
 
@@ -207,7 +253,12 @@ def _labels(cohort: Cohort) -> Tensor:
 @contextmanager
 def _bar(title: str, epochs: int, *, shown: bool) -> Iterator[Callable[[int, float], None]]:
     """A progress bar, fed with the epochs done and the best validation loss; it shows nothing where `shown` is false."""
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("epoch {task.completed}, validation loss {task.fields[loss]}"), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("epoch {task.completed}, validation loss {task.fields[loss]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, disable=not shown) as progress:
         task = progress.add_task(title, total=epochs, loss="-")
         yield lambda epoch, loss: progress.update(task, completed=epoch, loss=f"{loss:.3f}")

@@ -14,12 +14,16 @@ VALUES_BUDGET = 256 * 2**20
 """Bytes that the table of values may take before background rows are pooled into fewer blocks."""
 
 INPUTS_BUDGET = 2 * 2**20
-"""Bytes of masked inputs in one batch: activations take many times that, and what leaves the processor's cache runs at half the speed."""
+"""Bytes of masked inputs in one batch: activations take many times that, and what leaves the processor's cache runs
+at half the speed.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One mask under one set of replacements: `samples` are the patients evaluated (one of them, where the mask leaves nothing of any), `draws` the background rows."""
+    """One mask under one set of replacements: `samples` are the patients evaluated (one of them, where the mask
+    leaves nothing of any), `draws` the background rows.
+    """
 
     identity: tuple[Key, int]
     mask: Mask
@@ -86,10 +90,14 @@ class Plan:
         kinds = self.by_kind()
         width = max(28, 2 + max(map(len, kinds), default=0))
         lines = [f"{kind:<{width}}{masks:>8,} masks {rows:>12,} rows" for kind, (masks, rows) in kinds.items()]
-        lines.append(f"{'in all':<{width}}{len(self):>8,} masks {self.rows:>12,} rows through the model, {self.batch_size} at a time")
+        lines.append(
+            f"{'in all':<{width}}{len(self):>8,} masks {self.rows:>12,} rows through the model, {self.batch_size} at a time"
+        )
         lines += [f"{f'  encoder of {name}':<{width}}{rows:>27,} rows" for name, rows in self.encoder_rows.items()]
         lines.append(f"{'  head':<{width}}{self.head_rows:>27,} rows")
-        lines.append(f"memory: {self.batch_bytes / 2**20:.1f} MiB of inputs a batch, {self.value_bytes / 2**20:.1f} MiB of values ({self.blocks} background blocks kept apart)")
+        lines.append(
+            f"memory: {self.batch_bytes / 2**20:.1f} MiB of inputs a batch, {self.value_bytes / 2**20:.1f} MiB of values ({self.blocks} background blocks kept apart)"
+        )
         if self.seconds is not None:
             lines.append(f"time: about {self.seconds:.0f} s, from the first rows")
         return "\n".join(lines)
@@ -102,7 +110,15 @@ def _kind(key: Key) -> str:
     return f"{'coalitions' if all(parts is None for _, parts, _ in key) else 'single parts'} ({baselines})"
 
 
-def merge(needs: Iterable[Outputs], problem: Problem, stand_ins: StandIns, *, known: Mapping[object, object], batch_size: int | None, seconds_per_row: float | None = None) -> Plan:
+def merge(
+    needs: Iterable[Outputs],
+    problem: Problem,
+    stand_ins: StandIns,
+    *,
+    known: Mapping[object, object],
+    batch_size: int | None,
+    seconds_per_row: float | None = None,
+) -> Plan:
     """All needs as one plan: what two of them ask for is run once, and what is known already not at all."""
     evaluations: dict[tuple[Key, int], Evaluation] = {}
     for need in needs:

@@ -21,7 +21,9 @@ from modalens.models.readout import Selector
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The values that have been evaluated: outputs by space, (blocks, patients or 1, outputs), and the rows in each block."""
+    """The values that have been evaluated: outputs by space, (blocks, patients or 1, outputs), and the rows in each
+    block.
+    """
 
     values: dict[object, dict[str, np.ndarray]] = field(default_factory=dict)
     sizes: dict[object, np.ndarray] = field(default_factory=dict)
@@ -30,17 +32,26 @@ class Table:
 def run_present(model: Model, patients: Patients, batch_size: int, select: Selector) -> np.ndarray:
     """The raw output on the patients as they are, (patients, outputs)."""
     rows = np.arange(len(patients))
-    pieces = [_raw(model, patients.take(rows[start : start + batch_size]), select, "the inputs as they are") for start in range(0, len(rows), batch_size)]
+    pieces = [
+        _raw(model, patients.take(rows[start : start + batch_size]), select, "the inputs as they are")
+        for start in range(0, len(rows), batch_size)
+    ]
     widths = {piece.shape[1] for piece in pieces}
     if len(widths) > 1:
-        raise InputError(f"the model returns {sorted(widths)} outputs for different batches; expected the same outputs for every patient.")
+        raise InputError(
+            f"the model returns {sorted(widths)} outputs for different batches; expected the same outputs for every patient."
+        )
     return np.concatenate(pieces)
 
 
-def check_rows(model: Model, patients: Patients, background: Patients, raw: np.ndarray, select: Selector) -> tuple[int, float]:
-    """Run a few patients again, together and alone (a single one beside background rows): the same input must give the same output, whatever else is in the batch.
+def check_rows(
+    model: Model, patients: Patients, background: Patients, raw: np.ndarray, select: Selector
+) -> tuple[int, float]:
+    """Run a few patients again, together and alone (a single one beside background rows): the same input must give
+    the same output, whatever else is in the batch.
 
-    Returns the rows that this took and the seconds of one row. Raises InputError for a model that is random or mixes the rows of a batch.
+    Returns the rows that this took and the seconds of one row. Raises InputError for a model that is random or mixes
+    the rows of a batch.
     """
     few = np.arange(min(4, len(patients)))
     started = time.perf_counter()
@@ -53,8 +64,15 @@ def check_rows(model: Model, patients: Patients, background: Patients, raw: np.n
             "Put it into evaluation mode (dropout off), or fix its seed inside the call; a torch module given as it is, is put into evaluation mode."
         )
     # The first and the last: a network that takes the batch for time mixes one of them with nobody.
-    others = {row: patients.take(few[row : row + 1]) for row in {0, len(few) - 1}} if len(patients) > 1 else {0: patients.joined(background.take(np.arange(min(3, len(background)))))}
-    change = max(float(np.abs(read(model(other.restored()), len(other), select)[0] - raw[row]).max()) for row, other in others.items())
+    others = (
+        {row: patients.take(few[row : row + 1]) for row in {0, len(few) - 1}}
+        if len(patients) > 1
+        else {0: patients.joined(background.take(np.arange(min(3, len(background)))))}
+    )
+    change = max(
+        float(np.abs(read(model(other.restored()), len(other), select)[0] - raw[row]).max())
+        for row, other in others.items()
+    )
     if change > 1e-4 * scale:
         raise InputError(
             f"the model's output for a patient depends on the other patients of the batch (it differs by {change:.2g} when they are others): "
@@ -74,12 +92,24 @@ def _raw(model: Model, patients: Patients, select: Selector, when: str) -> np.nd
     return raw
 
 
-def run(plan: Plan, table: Table, stand_ins: StandIns, model: Model, readout: Readout, *, select: Selector = None, progress: bool | None = None) -> None:
+def run(
+    plan: Plan,
+    table: Table,
+    stand_ins: StandIns,
+    model: Model,
+    readout: Readout,
+    *,
+    select: Selector = None,
+    progress: bool | None = None,
+) -> None:
     """Carry out a plan, batch by batch, and put its values into the table."""
     pending: dict[object, dict[str, np.ndarray]] = {}
     with _Bar(plan.rows, progress) as bar:
         for batch in _batches(plan):
-            masked = [stand_ins.materialise(one.identity[0], one.draws, one.samples[rows // one.draws], rows % one.draws) for one, rows in batch]
+            masked = [
+                stand_ins.materialise(one.identity[0], one.draws, one.samples[rows // one.draws], rows % one.draws)
+                for one, rows in batch
+            ]
             kinds = stand_ins.patients.modalities
             inputs = {name: kind.restore(kind.stack([piece[name] for piece in masked])) for name, kind in kinds.items()}
             count = sum(len(rows) for _, rows in batch)
@@ -88,7 +118,9 @@ def run(plan: Plan, table: Table, stand_ins: StandIns, model: Model, readout: Re
             spaces = {space: values for space, values in readout(raw).items() if space in readout.spaces}
             start = 0
             for one, rows in batch:
-                filled = pending.setdefault(one.identity, {space: np.empty((one.rows, values.shape[1])) for space, values in spaces.items()})
+                filled = pending.setdefault(
+                    one.identity, {space: np.empty((one.rows, values.shape[1])) for space, values in spaces.items()}
+                )
                 for space, values in spaces.items():
                     filled[space][rows] = values[start : start + len(rows)]
                 start += len(rows)
@@ -126,7 +158,12 @@ def store(table: Table, one: Evaluation, outputs: dict[str, np.ndarray], patient
         by_draw = rows.reshape(len(one.samples), one.draws, -1)
         first = by_draw[:, 0]
         # Added one row after another, as differences from the first: equal rows give equal means to the bit, whatever the shape.
-        placed = np.stack([first + sum(by_draw[:, draw] - first for draw in range(start, stop)) / (stop - start) for start, stop in pairwise(edges)])
+        placed = np.stack(
+            [
+                first + sum(by_draw[:, draw] - first for draw in range(start, stop)) / (stop - start)
+                for start, stop in pairwise(edges)
+            ]
+        )
         if not one.shared and len(one.samples) < patients:
             everyone = np.full((count, patients, placed.shape[2]), np.nan)
             everyone[:, one.samples] = placed
@@ -140,7 +177,10 @@ def _require_finite(raw: np.ndarray, batch: list[tuple[Evaluation, np.ndarray]])
         return
     owner = np.repeat(np.arange(len(batch)), [len(rows) for _, rows in batch])
     first = batch[owner[np.argmax(bad)]][0]
-    replaced = " and ".join(f"modality {name!r}{'' if parts is None else f' (part {parts[0]})'} is replaced by {slot!r}" for name, parts, slot in first.identity[0])
+    replaced = " and ".join(
+        f"modality {name!r}{'' if parts is None else f' (part {parts[0]})'} is replaced by {slot!r}"
+        for name, parts, slot in first.identity[0]
+    )
     raise InputError(
         f"the model's output is NaN or infinite for {int(bad.sum())} of {len(raw)} rows, first where {replaced}; expected finite numbers. The model can't take this replacement: "
         "use another baseline for it (zeros divide, unknown words embed to NaN), such as 'background'."
@@ -162,7 +202,13 @@ class _Bar:
     def advance(self, rows: int) -> None:
         self.done += rows
         if self.bar is None and self.wanted is not False and time.monotonic() - self.started > 2:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("rows"),
+                TimeRemainingColumn(),
+            )
             self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self.bar.start()
             self.task = self.bar.add_task("evaluating the model", total=self.rows)

@@ -33,7 +33,9 @@ class StandIns:
     _slots: dict[Slot, Baseline] = field(default_factory=dict, repr=False)
 
     def key(self, mask: Mask, label: str, draws: Draws) -> tuple[Key, int]:
-        """What an evaluation is: for each absent modality the parts and the baseline that is really used, and how many rows are drawn."""
+        """What an evaluation is: for each absent modality the parts and the baseline that is really used, and how
+        many rows are drawn.
+        """
         effective = []
         for name, parts in mask.absent:
             if parts is not None and self._is_whole(name, parts):
@@ -57,7 +59,11 @@ class StandIns:
         return len(names) == 1 and len(set(parts)) == len(names[0])
 
     def _draws(self, absent: list[tuple[str, tuple[int, ...] | None, str]], draws: Draws) -> int:
-        rows = [baseline.draws(len(self.background), draws) for name, _, slot in absent if isinstance(baseline := self._slots[name, slot], Background)]
+        rows = [
+            baseline.draws(len(self.background), draws)
+            for name, _, slot in absent
+            if isinstance(baseline := self._slots[name, slot], Background)
+        ]
         return min(rows, default=1)
 
     @cached_property
@@ -68,10 +74,15 @@ class StandIns:
     @cached_property
     def distances(self) -> dict[str, np.ndarray]:
         """How unlike each patient is to each background row, by modality."""
-        return {name: kind.distances(self.patients.samples[name], self.background.samples[name]) for name, kind in self.patients.modalities.items()}
+        return {
+            name: kind.distances(self.patients.samples[name], self.background.samples[name])
+            for name, kind in self.patients.modalities.items()
+        }
 
     def donors(self, key: Key, draws: int, slot: str, name: str) -> np.ndarray:
-        """The background rows that stand in, shape (draws,), or (patients, draws) where they depend on what is present."""
+        """The background rows that stand in, shape (draws,), or (patients, draws) where they depend on what is
+        present.
+        """
         present = [other for other in self.patients.modalities if other not in {absent for absent, *_ in key}]
         if not isinstance(self._slots[name, slot], Conditional) or not present:
             return self.order[:draws]
@@ -124,10 +135,21 @@ class StandIns:
                 continue
             parts, slot = absent[name]
             replacements = self._replacements(name, slot, key, draws, samples, draw)
-            masked[name] = replacements if parts is None else kind.replace(kind.take(self.patients.samples[name], samples), replacements, self.patients.parts[name].take(samples), parts)
+            masked[name] = (
+                replacements
+                if parts is None
+                else kind.replace(
+                    kind.take(self.patients.samples[name], samples),
+                    replacements,
+                    self.patients.parts[name].take(samples),
+                    parts,
+                )
+            )
         return masked
 
-    def _replacements(self, name: str, slot: str, key: Key, draws: int, samples: np.ndarray, draw: np.ndarray) -> np.ndarray:
+    def _replacements(
+        self, name: str, slot: str, key: Key, draws: int, samples: np.ndarray, draw: np.ndarray
+    ) -> np.ndarray:
         kind = self.patients.modalities[name]
         if isinstance(self._slots[name, slot], Background):
             donors = self.donors(key, draws, slot, name)
@@ -136,11 +158,16 @@ class StandIns:
         return kind.take(fill, samples if len(fill) > 1 else np.zeros_like(samples))
 
     def by_patient(self, key: Key) -> bool:
-        """Whether the masked inputs differ between patients; where everything is replaced by the same, one evaluation serves all."""
+        """Whether the masked inputs differ between patients; where everything is replaced by the same, one evaluation
+        serves all.
+        """
         absent = {name: (parts, slot) for name, parts, slot in key}
         if set(absent) != set(self.patients.modalities):
             return True
-        return any(parts is not None or (isinstance(self._slots[name, slot], Fill) and len(self.fill(name, slot)) > 1) for name, (parts, slot) in absent.items())
+        return any(
+            parts is not None or (isinstance(self._slots[name, slot], Fill) and len(self.fill(name, slot)) > 1)
+            for name, (parts, slot) in absent.items()
+        )
 
     def rows(self, mask: Mask) -> np.ndarray:
         """The patients that have the mask's absent parts."""
@@ -154,7 +181,10 @@ class StandIns:
         """What stands in, in words: by assignment and modality."""
         described = {}
         for label, assignment in self.assignments.items():
-            described[label] = {name: f"replaced by {baseline.words}{self._part_words(name, baseline)}" for name, baseline in assignment.items()}
+            described[label] = {
+                name: f"replaced by {baseline.words}{self._part_words(name, baseline)}"
+                for name, baseline in assignment.items()
+            }
         return described
 
     def _part_words(self, name: str, baseline: Baseline) -> str:
@@ -172,4 +202,6 @@ def _require_like(fill: np.ndarray, samples: np.ndarray, label: str) -> None:
             f"of shape {samples.shape[1:]} and type {samples.dtype}. Cast or reshape them in its fill."
         )
     if fill.dtype.kind == "f" and not np.isfinite(fill).all():
-        raise InputError(f"its baseline {label!r} holds NaN or infinite values; expected finite numbers. Use another one, such as 'background'.")
+        raise InputError(
+            f"its baseline {label!r} holds NaN or infinite values; expected finite numbers. Use another one, such as 'background'."
+        )

@@ -23,8 +23,9 @@ JACKKNIFE_BLOCKS = 10
 class Measure(ABC):
     """A published measure. `name` tells two of the same kind apart, in one call of explain.
 
-    A measure has three parts: what it takes from the values for each sample (`per_sample`), the global numbers that are functions of their weighted averages
-    (`summarise`), and whatever else it shows (`details`). Intervals follow from that: other weights, other averages.
+    A measure has three parts: what it takes from the values for each sample (`per_sample`), the global numbers that
+        are functions of their weighted averages (`summarise`), and whatever else it shows (`details`). Intervals
+        follow from that: other weights, other averages.
     """
 
     name: str = ""
@@ -41,7 +42,9 @@ class Measure(ABC):
 
     @abstractmethod
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
-        """The values that the measure still needs, given those that there are; nothing when it has enough. Raises InputError for a problem that it can't score."""
+        """The values that the measure still needs, given those that there are; nothing when it has enough. Raises
+        InputError for a problem that it can't score.
+        """
 
     @abstractmethod
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
@@ -51,7 +54,9 @@ class Measure(ABC):
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
         """The global numbers, from averages of the per-sample arrays with these weights, (sample,) or (draw, sample)."""
 
-    def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
+    def details(
+        self, problem: Problem, values: Values, samples: Arrays
+    ) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
         """Arrays of single samples and parts, and all else that has no interval."""
         return {}
 
@@ -61,7 +66,9 @@ class Measure(ABC):
 
     def settings(self, problem: Problem) -> dict[str, Any]:
         """How the measure was set, for provenance."""
-        return {name: value for name, value in asdict(self).items() if name != "name" and value is not None} | {"space": problem.space}
+        return {name: value for name, value in asdict(self).items() if name != "name" and value is not None} | {
+            "space": problem.space
+        }
 
     def score(self, problem: Problem, values: Values) -> Result:
         """The scores, from values under the masks that were needed."""
@@ -83,23 +90,34 @@ class Measure(ABC):
         )
 
     def bootstrap(self, problem: Problem, samples: Arrays) -> tuple[xr.Dataset, str, str]:
-        """The global numbers under resampled weights (axis `draw`), what was resampled, and why there is no interval, if there is none."""
+        """The global numbers under resampled weights (axis `draw`), what was resampled, and why there is no interval,
+        if there is none.
+        """
         clusters = statistics.cluster_count(problem.groups, problem.samples)
         resampled = f"{clusters} {'groups' if problem.groups is not None else 'samples'}, {statistics.DRAWS} times with replacement"
-        weights = statistics.bootstrap_weights(problem.groups, problem.samples, problem.seed, draws=0 if problem.confidence is None else statistics.DRAWS)
+        weights = statistics.bootstrap_weights(
+            problem.groups, problem.samples, problem.seed, draws=0 if problem.confidence is None else statistics.DRAWS
+        )
         drawn = xr.Dataset(self.summarise(problem, samples, weights))
         if problem.confidence is None:
             return drawn, "nothing: intervals were turned off", ""
         if clusters >= statistics.MIN_CLUSTERS:
             return drawn, resampled, ""
-        return drawn * np.nan, resampled, f"{clusters} resampling units are too few for an interval; at least {statistics.MIN_CLUSTERS} are needed"
+        return (
+            drawn * np.nan,
+            resampled,
+            f"{clusters} resampling units are too few for an interval; at least {statistics.MIN_CLUSTERS} are needed",
+        )
 
     def _monte_carlo(self, problem: Problem, values: Values) -> xr.Dataset:
         blocks = min(JACKKNIFE_BLOCKS, values.blocks_in(self.needs(problem, None)))
         if problem.confidence is None or blocks < 2:
             return xr.Dataset()
         weights = statistics.uniform_weights(problem.samples)
-        left_out = [self.summarise(problem, self.per_sample(problem, values.without_block(block, blocks)), weights) for block in range(blocks)]
+        left_out = [
+            self.summarise(problem, self.per_sample(problem, values.without_block(block, blocks)), weights)
+            for block in range(blocks)
+        ]
         return statistics.jackknife_error(left_out)
 
 
@@ -111,7 +129,9 @@ def by_output(problem: Problem, values: np.ndarray, *axes: tuple[str, Sequence[A
 
 
 def error_reason(problem: Problem, why: Mapping[str, str]) -> dict[str, str]:
-    """Why the standard error of the contribution is NaN, if it is: the contribution is, or there is nothing to take a spread of."""
+    """Why the standard error of the contribution is NaN, if it is: the contribution is, or there is nothing to take a
+    spread of.
+    """
     if statistics.cluster_count(problem.groups, problem.samples) < 2:
         return {"standard_error": "a single resampling unit has no spread; at least 2 are needed"}
     return {"standard_error": why["contribution"]} if "contribution" in why else {}

@@ -1,7 +1,8 @@
 """Interaction indices of games whose values are known for all 2^M coalitions.
 
-All of them are linear in the Moebius coefficients m(R) = sum_{S subset R} (-1)^{|R|-|S|} v(S), and their weight depends on sizes only:
-index(T) = sum_{R contains T} w(|T|, |R|) m(R). A coalition is a position: bit i of it says whether player i is inside. Arrays have coalitions first.
+All of them are linear in the Moebius coefficients m(R) = sum_{S subset R} (-1)^{|R|-|S|} v(S), and their weight
+depends on sizes only: index(T) = sum_{R contains T} w(|T|, |R|) m(R). A coalition is a position: bit i of it says
+whether player i is inside. Arrays have coalitions first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from scipy.special import bernoulli
 
 
 def moebius(values: np.ndarray) -> np.ndarray:
-    """Moebius coefficients of v, shape (2^M, ...), by the fast transform; a player who changes nothing gets exact zeros."""
+    """Moebius coefficients of v, shape (2^M, ...), by the fast transform; a player who changes nothing gets exact
+    zeros.
+    """
     players = int(values.shape[0]).bit_length() - 1
     coefficients = np.array(values, dtype=np.float64).reshape((2,) * players + values.shape[1:])
     for axis in range(players):
@@ -32,7 +35,9 @@ def sizes(players: int) -> np.ndarray:
 
 def subsets(players: int, order: int) -> list[int]:
     """The positions of all sets of one to `order` players, small sets first."""
-    return [sum(1 << i for i in chosen) for size in range(1, order + 1) for chosen in combinations(range(players), size)]
+    return [
+        sum(1 << i for i in chosen) for size in range(1, order + 1) for chosen in combinations(range(players), size)
+    ]
 
 
 def moebius_weight(t: int, r: int, order: int) -> float:
@@ -51,7 +56,9 @@ def banzhaf_weight(t: int, r: int, order: int) -> float:
 
 
 def k_shapley_weight(t: int, r: int, order: int) -> float:
-    """k-SII (Bord and von Luxburg 2023): SII of all supersets up to the order, with Bernoulli numbers, so that the sum is v(N) - v(empty)."""
+    """k-SII (Bord and von Luxburg 2023): SII of all supersets up to the order, with Bernoulli numbers, so that the
+    sum is v(N) - v(empty).
+    """
     numbers = bernoulli(order)
     return float(sum(numbers[j] * comb(r - t, j) / (r - t - j + 1) for j in range(min(order - t, r - t) + 1)))
 
@@ -82,14 +89,18 @@ def matrix(index: str, players: int, order: int) -> np.ndarray:
     """The matrix that turns Moebius coefficients (2^M) into the index of all sets of one to `order` players."""
     sets = np.array(subsets(players, order))
     everyone = np.arange(1 << players)
-    by_size = np.array([[WEIGHTS[index](t, r, order) if r >= t else 0.0 for r in range(players + 1)] for t in range(1, order + 1)])
+    by_size = np.array(
+        [[WEIGHTS[index](t, r, order) if r >= t else 0.0 for r in range(players + 1)] for t in range(1, order + 1)]
+    )
     contains = (everyone[None, :] & sets[:, None]) == sets[:, None]
     size = sizes(players)
     return np.asarray(np.where(contains, by_size[size[sets] - 1][:, size], 0.0))
 
 
 def index_values(coefficients: np.ndarray, index: str, order: int) -> np.ndarray:
-    """The index of all sets of one to `order` players, shape (sets, ...), from Moebius coefficients (2^M, ...): one matrix product."""
+    """The index of all sets of one to `order` players, shape (sets, ...), from Moebius coefficients (2^M, ...): one
+    matrix product.
+    """
     players = int(coefficients.shape[0]).bit_length() - 1
     return np.tensordot(matrix(index, players, order), coefficients, axes=1)
 
@@ -100,7 +111,9 @@ def shapley_values(coefficients: np.ndarray) -> np.ndarray:
 
 
 def pairwise(coefficients: np.ndarray) -> np.ndarray:
-    """InterSHAP's matrix phi, shape (M, M, ...): phi_ij = 1/2 sum_{R contains ij} m(R) / (|R| - 1), and phi_ii = phi_i - sum_j phi_ij (Wenderoth et al. 2025)."""
+    """InterSHAP's matrix phi, shape (M, M, ...): phi_ij = 1/2 sum_{R contains ij} m(R) / (|R| - 1), and phi_ii =
+    phi_i - sum_j phi_ij (Wenderoth et al. 2025).
+    """
     players = int(coefficients.shape[0]).bit_length() - 1
     scores = index_values(coefficients, "sii", 2)
     phi = np.zeros((players, players, *coefficients.shape[1:]))
@@ -114,9 +127,11 @@ def pairwise(coefficients: np.ndarray) -> np.ndarray:
 def additive_projection(values: np.ndarray) -> np.ndarray:
     """The values of the best additive model, f(x) = sum_i g_i(x_i), on the same masked inputs.
 
-    `values` are v(S, b, k) = f(x_k with the modalities outside S taken from background row b), shape (2^M, rows, samples, ...). The least-squares fit of
-    sum_{i in S} a_i(k) + sum_{i not in S} c_i(b) over all of them is closed, since the design is balanced: with signs z_i(S) = +-1 the mean over S and the M signed means
-    are fitted apart in sample effects, row effects and the grand mean. It is the empirical projection of Hessel and Lee (2020) on the rows that are there.
+    `values` are v(S, b, k) = f(x_k with the modalities outside S taken from background row b), shape (2^M, rows,
+    samples, ...). The least-squares fit of sum_{i in S} a_i(k) + sum_{i not in S} c_i(b) over all of them is closed,
+    since the design is balanced: with signs z_i(S) = +-1 the mean over S and the M signed means are fitted apart in
+    sample effects, row effects and the grand mean. It is the empirical projection of Hessel and Lee (2020) on the
+    rows that are there.
     """
     players = int(values.shape[0]).bit_length() - 1
     signs = np.array([[1.0 if position >> i & 1 else -1.0 for position in range(1 << players)] for i in range(players)])

@@ -21,7 +21,8 @@ ORDERS = ("1", "2", "3+")
 
 @dataclass(frozen=True, kw_only=True)
 class Interactions(Measure):
-    """What sets of modalities add together that their subsets do not: any index, any order up to the number of modalities.
+    """What sets of modalities add together that their subsets do not: any index, any order up to the number of
+    modalities.
 
     Parameters
     ----------
@@ -30,9 +31,11 @@ class Interactions(Measure):
 
     Result
     ------
-    values (sample, coalition, output): the index of each set, named `ct` or `ct x report`. mean (coalition, output): signed, with an interval. of_target (sample, coalition).
-    orders (order): how the sum of |mean Moebius coefficients| of the target splits into sets of one, two, and three or more. by_space (space, coalition): the mean of the target in
-    every space kept; an effect in probability that is none in log-odds is the link's.
+    values (sample, coalition, output): the index of each set, named `ct` or `ct x report`. mean (coalition, output):
+        signed, with an interval. of_target (sample, coalition).
+    orders (order): how the sum of |mean Moebius coefficients| of the target splits into sets of one, two, and three
+        or more. by_space (space, coalition): the mean of the target in every space kept; an effect in probability
+        that is none in log-odds is the link's.
     orders_by_space (space, order): that split in every space kept.
 
     Example
@@ -63,7 +66,9 @@ class Interactions(Measure):
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
         needed = coalition_needs(problem, "Interactions")[:1]
         if self.order is not None and self.order > len(problem.modalities):
-            raise InputError(f"Interactions(order={self.order}): there are {len(problem.modalities)} modalities; give at most that.")
+            raise InputError(
+                f"Interactions(order={self.order}): there are {len(problem.modalities)} modalities; give at most that."
+            )
         return needed
 
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
@@ -72,14 +77,20 @@ class Interactions(Measure):
         everyone = [" x ".join(inside) for inside in problem.coalitions]
         spaces: Arrays = {}
         for space in problem.spaces:
-            coefficients = indices.moebius(values.mean(problem.coalition_masks, problem.coalition_baselines[0], space=space))
-            spaces[f"index {space}"] = by_output(problem, indices.index_values(coefficients, self.index, order), ("coalition", sets))
+            coefficients = indices.moebius(
+                values.mean(problem.coalition_masks, problem.coalition_baselines[0], space=space)
+            )
+            spaces[f"index {space}"] = by_output(
+                problem, indices.index_values(coefficients, self.index, order), ("coalition", sets)
+            )
             spaces[f"moebius {space}"] = problem.of_target(by_output(problem, coefficients, ("member", everyone)))
         return spaces
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
         spaces = xr.Variable("space", list(problem.spaces))
-        targets = [statistics.average(problem.of_target(samples[f"index {space}"]), weights) for space in problem.spaces]
+        targets = [
+            statistics.average(problem.of_target(samples[f"index {space}"]), weights) for space in problem.spaces
+        ]
         orders = [self._orders(problem, samples[f"moebius {space}"], weights) for space in problem.spaces]
         here = problem.spaces.index(problem.space)
         return {
@@ -89,7 +100,9 @@ class Interactions(Measure):
             "orders_by_space": xr.concat(orders, dim=spaces, coords="minimal", compat="override"),
         }
 
-    def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
+    def details(
+        self, problem: Problem, values: Values, samples: Arrays
+    ) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
         signed = samples[f"index {problem.space}"].transpose("sample", "coalition", "output")
         return {"values": signed, "of_target": problem.of_target(signed)}
 
@@ -97,18 +110,34 @@ class Interactions(Measure):
         return super().settings(problem) | {"order": self._order(problem)}
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
-        return {name: "the output is the same in all coalitions: 0 / 0" for name in ("orders", "orders_by_space") if bool(found[name].isnull().any())}
+        return {
+            name: "the output is the same in all coalitions: 0 / 0"
+            for name in ("orders", "orders_by_space")
+            if bool(found[name].isnull().any())
+        }
 
     def _order(self, problem: Problem) -> int:
         return min(len(problem.modalities), 3) if self.order is None else self.order
 
     def _orders(self, problem: Problem, coefficients: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
         mean = statistics.average(coefficients, weights)
-        return order_shares(abs(mean) if problem.predicted else statistics.average(abs(coefficients), weights), problem.resolution)
+        return order_shares(
+            abs(mean) if problem.predicted else statistics.average(abs(coefficients), weights), problem.resolution
+        )
 
 
 def order_shares(amounts: xr.DataArray, resolution: float) -> xr.DataArray:
-    """Amounts of all 2^M coefficients (axis `member`) as the shares of order 1, 2 and 3+; the empty set does not count."""
+    """Amounts of all 2^M coefficients (axis `member`) as the shares of order 1, 2 and 3+; the empty set does not
+    count.
+    """
     size = indices.sizes(int(amounts.sizes["member"]).bit_length() - 1)
-    belongs = xr.DataArray(np.stack([size == 1, size == 2, size >= 3]).astype(float), dims=("order", "member"), coords={"order": list(ORDERS)})
-    return statistics.share(xr.dot(belongs, amounts.drop_vars("member", errors="ignore"), dim="member"), dim="order", floor=resolution * len(size))
+    belongs = xr.DataArray(
+        np.stack([size == 1, size == 2, size >= 3]).astype(float),
+        dims=("order", "member"),
+        coords={"order": list(ORDERS)},
+    )
+    return statistics.share(
+        xr.dot(belongs, amounts.drop_vars("member", errors="ignore"), dim="member"),
+        dim="order",
+        floor=resolution * len(size),
+    )

@@ -19,22 +19,27 @@ from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
 class Occlusion(Measure):
     """How much the output changes when one part at a time is replaced: Algorithm 1 of Gapp et al. (2025).
 
-    d[k, i, l, c] = |p_c(x^k) - p_c(x^k without part l of modality i)|, D_i = mean_k sum_{l, c} d, and the contribution m_i = D_i / sum_j D_j: a ratio of sums. Parts are
-    replaced by a fitted mean or mask token, unless explain is given a baseline. The number depends on how finely a modality is cut, so `anchor`, where each
-    modality is one part, stands beside it. No label enters: a bad model gets a well-formed m.
+    d[k, i, l, c] = |p_c(x^k) - p_c(x^k without part l of modality i)|, D_i = mean_k sum_{l, c} d, and the
+    contribution m_i = D_i / sum_j D_j: a ratio of sums. Parts are replaced by a fitted mean or mask token, unless
+    explain is given a baseline. The number depends on how finely a modality is cut, so `anchor`, where each modality
+    is one part, stands beside it. No label enters: a bad model gets a well-formed m.
 
     Parameters
     ----------
-    reading : "ratio_of_sums" (the paper's Algorithm 1), or "mean_of_ratios" (two of the authors' scripts: shares of each sample and output, then averaged).
+    reading : "ratio_of_sums" (the paper's Algorithm 1), or "mean_of_ratios" (two of the authors' scripts: shares of
+        each sample and output, then averaged).
 
     Result
     ------
     contribution (modality): sums to 1. by_output (output, modality), by_sample (sample, modality).
-    anchor (modality): the contribution with every modality as one part; anchor_by_baseline (baseline, modality) under each baseline of the run.
-    entropy: of the contribution, 0 (one modality has it all) to 1 (equal shares). standard_error (modality): by the delta method.
-    amount (modality): D_i, in units of the output.
-    parts {modality: (sample, part, output)}: signed p0 - p_l, NaN where a sample has fewer parts; the coordinate `part` names shared parts, `word` a sample's own. part_count (sample, modality).
-    part_contribution {modality: (part)}: m_i^l, the share of the whole, where samples share their parts.
+    anchor (modality): the contribution with every modality as one part; anchor_by_baseline (baseline, modality) under
+        each baseline of the run.
+    entropy: of the contribution, 0 (one modality has it all) to 1 (equal shares). standard_error (modality): by the
+        delta method.
+    amount (modality): D_i, in units of the output. parts {modality: (sample, part, output)}: signed p0 - p_l, NaN
+        where a sample has fewer parts; the coordinate `part` names shared parts, `word` a sample's own. part_count
+        (sample, modality). part_contribution {modality: (part)}: m_i^l, the share of the whole, where samples share
+        their parts.
 
     Example
     -------
@@ -62,23 +67,34 @@ class Occlusion(Measure):
         choice("reading", self.reading, ("ratio_of_sums", "mean_of_ratios"))
 
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
-        singles = tuple(Mask.part(name, part) for name in problem.modalities for part in range(int(problem.part_count[name].max())))
+        singles = tuple(
+            Mask.part(name, part) for name in problem.modalities for part in range(int(problem.part_count[name].max()))
+        )
         wholes = tuple(Mask.without(name) for name in problem.modalities)
         own = Outputs(masks=(PRESENT, *singles, *wholes), baseline=problem.part_baselines[0], draws="part")
         return (own, *(Outputs(masks=wholes, baseline=baseline, draws="part") for baseline in _baselines(problem)[1:]))
 
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
         changes = [abs(signed).sum("part") for signed in self._signed(problem, values).values()]
-        amounts = xr.concat(changes, dim=xr.Variable("modality", list(problem.modalities)), coords="minimal", compat="override")
+        amounts = xr.concat(
+            changes, dim=xr.Variable("modality", list(problem.modalities)), coords="minimal", compat="override"
+        )
         baselines = _baselines(problem)
-        whole = xr.concat([self._whole(problem, values, one) for one in baselines], dim=xr.Variable("baseline", baselines), coords="minimal", compat="override")
+        whole = xr.concat(
+            [self._whole(problem, values, one) for one in baselines],
+            dim=xr.Variable("baseline", baselines),
+            coords="minimal",
+            compat="override",
+        )
         return {"amount": amounts, "anchor": whole}
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
         floor = self._floor(problem)
         amounts = statistics.average(samples["amount"], weights)
         contribution = self._contribution(samples["amount"], weights, floor)
-        anchors = self._contribution(samples["anchor"], weights, problem.resolution * len(problem.modalities) * len(problem.outputs))
+        anchors = self._contribution(
+            samples["anchor"], weights, problem.resolution * len(problem.modalities) * len(problem.outputs)
+        )
         return {
             "contribution": contribution,
             "anchor": anchors.isel(baseline=0, drop=True),
@@ -88,24 +104,36 @@ class Occlusion(Measure):
             "amount": amounts.sum("output"),
         }
 
-    def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
+    def details(
+        self, problem: Problem, values: Values, samples: Arrays
+    ) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
         signed = self._signed(problem, values)
         floor = self._floor(problem)
         per_patient = samples["amount"].sum("output")
         total = float(per_patient.sum("modality").mean("sample"))
-        counts = xr.DataArray(np.stack([problem.part_count[name] for name in problem.modalities], axis=1), dims=("sample", "modality"), coords={"modality": list(problem.modalities)})
+        counts = xr.DataArray(
+            np.stack([problem.part_count[name] for name in problem.modalities], axis=1),
+            dims=("sample", "modality"),
+            coords={"modality": list(problem.modalities)},
+        )
         return {
             "by_sample": statistics.share(per_patient, floor=floor).transpose("sample", "modality"),
             "standard_error": statistics.ratio_standard_error(per_patient, problem.groups).where(total > floor),
             "parts": signed,
             "part_count": counts,
             "part_contribution": {
-                name: abs(changes).sum("output").mean("sample") / (total if total > floor else np.nan) for name, changes in signed.items() if problem.shared_parts(name)
+                name: abs(changes).sum("output").mean("sample") / (total if total > floor else np.nan)
+                for name, changes in signed.items()
+                if problem.shared_parts(name)
             },
         }
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
-        why = {name: "the output does not change whatever part is replaced: 0 / 0" for name, array in found.items() if bool(array.isnull().any())}
+        why = {
+            name: "the output does not change whatever part is replaced: 0 / 0"
+            for name, array in found.items()
+            if bool(array.isnull().any())
+        }
         if len(problem.modalities) == 1:
             why["entropy"] = "there is one modality, and nothing that it could share with"
         return why | error_reason(problem, why)
@@ -120,7 +148,11 @@ class Occlusion(Measure):
             without = values.mean([Mask.part(name, part) for part in parts], baseline, draws="part")
             labels = problem.part_names[name][0] if problem.shared_parts(name) else parts
             changes = by_output(problem, present - without, ("part", labels)).transpose("sample", "part", "output")
-            signed[name] = changes if problem.shared_parts(name) else changes.assign_coords(word=(("sample", "part"), _words(problem.part_names[name], len(parts))))
+            signed[name] = (
+                changes
+                if problem.shared_parts(name)
+                else changes.assign_coords(word=(("sample", "part"), _words(problem.part_names[name], len(parts))))
+            )
         return signed
 
     def _whole(self, problem: Problem, values: Values, baseline: str) -> xr.DataArray:
@@ -151,7 +183,9 @@ def _words(names: Sequence[Sequence[str]], longest: int) -> np.ndarray:
 
 
 def normalised_entropy(shares: xr.DataArray, dim: str = "modality") -> xr.DataArray:
-    """Entropy of shares over its largest value, log M: 0 where one has it all, 1 where all are equal; NaN for a single one."""
+    """Entropy of shares over its largest value, log M: 0 where one has it all, 1 where all are equal; NaN for a
+    single one.
+    """
     logs = np.log(shares.where(shares > 0, 1.0))
     count = shares.sizes[dim]
     return -(shares * logs).sum(dim, skipna=False) / (np.log(count) if count > 1 else np.nan)

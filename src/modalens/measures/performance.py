@@ -1,4 +1,6 @@
-"""How well outputs agree with labels, under many weightings of the samples at once: accuracy, area under the ROC curve, R squared."""
+"""How well outputs agree with labels, under many weightings of the samples at once: accuracy, area under the ROC
+curve, R squared.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +12,25 @@ Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def accuracy(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted share of samples whose largest output is their label: labels (n,) or (n, outputs) of 0 and 1, outputs (n, outputs), weights (draws, n)."""
+    """The weighted share of samples whose largest output is their label: labels (n,) or (n, outputs) of 0 and 1,
+    outputs (n, outputs), weights (draws, n).
+    """
     right = (outputs.argmax(axis=1) == labels) if labels.ndim == 1 else ((outputs > 0.5) == labels).mean(axis=1)
     return np.asarray(weights @ right.astype(float) / weights.sum(axis=1))
 
 
 def auc(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted area under the ROC curve: each output against the rest, the mean over those of which there are both kinds among the labels; NaN for a draw that lacks a kind.
+    """The weighted area under the ROC curve: each output against the rest, the mean over those of which there are
+        both kinds among the labels; NaN for a draw that lacks a kind.
 
     Two classes are one question, and asked once.
     """
     wanted = one_against_the_rest(labels, outputs.shape[1])
     columns = np.flatnonzero(varying(wanted))
     columns = columns[-1:] if labels.ndim == 1 and outputs.shape[1] == 2 else columns
-    return np.asarray(np.mean([_binary_auc(wanted[:, column], outputs[:, column], weights) for column in columns], axis=0))
+    return np.asarray(
+        np.mean([_binary_auc(wanted[:, column], outputs[:, column], weights) for column in columns], axis=0)
+    )
 
 
 def one_against_the_rest(labels: np.ndarray, outputs: int) -> np.ndarray:
@@ -40,7 +47,9 @@ def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -
     """P(score of a positive > score of a negative) + half of P(equal), for each row of weights (draws, n)."""
     order = np.argsort(scores, kind="stable")
     _, starts = np.unique(scores[order], return_index=True)
-    positives, negatives = (np.add.reduceat(weights[:, order] * kind[order], starts, axis=1) for kind in (positive, ~positive))
+    positives, negatives = (
+        np.add.reduceat(weights[:, order] * kind[order], starts, axis=1) for kind in (positive, ~positive)
+    )
     below = negatives.cumsum(axis=1) - negatives / 2
     pairs = positives.sum(axis=1) * negatives.sum(axis=1)
     return np.asarray((positives * below).sum(axis=1) / np.where(pairs > 0, pairs, np.nan))

@@ -1,4 +1,6 @@
-"""What a trained model relies on, measured by its own score: with all modalities, each alone, each left out; and the verdict on unimodal collapse."""
+"""What a trained model relies on, measured by its own score: with all modalities, each alone, each left out; and the
+verdict on unimodal collapse.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +25,25 @@ COLLAPSE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Reliance(Measure):
-    """How well *this* model predicts with all modalities, with each alone, and with each left out (the others replaced). Needs labels.
+    """How well *this* model predicts with all modalities, with each alone, and with each left out (the others
+    replaced). Needs labels.
 
-    It is not how useful a modality is: for that, models are trained without it (Fisher, Rudin, Dominici 2019). A modality can be unused and useful, or used and useless, so
-    the scores stand beside the verdict.
+    It is not how useful a modality is: for that, models are trained without it (Fisher, Rudin, Dominici 2019). A
+        modality can be unused and useful, or used and useless, so the scores stand beside the verdict.
 
     Parameters
     ----------
-    metric : "auc" (mean of each output against the rest; the default for classes and labels), "accuracy", or "r2" (the default for regression).
-    collapse : a modality counts as ignored where the upper bound of its contribution by occlusion lies below this share, a convention.
+    metric : "auc" (mean of each output against the rest; the default for classes and labels), "accuracy", or "r2"
+        (the default for regression).
+    collapse : a modality counts as ignored where the upper bound of its contribution by occlusion lies below this
+        share, a convention.
 
     Result
     ------
-    everything: the score on the whole inputs. alone (modality), without (modality): with the others replaced, with this one replaced. lost (modality): everything - without.
-    verdict (modality): "used", "ignored" (below `collapse` as it is cut, and as one part under every baseline), or "withheld: ..." where baselines disagree or there is no interval.
+    everything: the score on the whole inputs. alone (modality), without (modality): with the others replaced, with
+        this one replaced. lost (modality): everything - without.
+    verdict (modality): "used", "ignored" (below `collapse` as it is cut, and as one part under every baseline), or
+        "withheld: ..." where baselines disagree or there is no interval.
 
     Example
     -------
@@ -75,7 +82,12 @@ class Reliance(Measure):
         baseline = problem.coalition_baselines[0]
         settings = {"everything": [PRESENT], "alone": self._alone(problem), "without": self._without(problem)}
         return {
-            name: by_output(problem, values.mean(masks, baseline, space=space), ("modality", problem.modalities if name != "everything" else ["all"])) for name, masks in settings.items()
+            name: by_output(
+                problem,
+                values.mean(masks, baseline, space=space),
+                ("modality", problem.modalities if name != "everything" else ["all"]),
+            )
+            for name, masks in settings.items()
         }
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
@@ -84,32 +96,55 @@ class Reliance(Measure):
         rows = np.atleast_2d(weights.transpose(..., "sample").values)
 
         def scored(outputs: xr.DataArray) -> xr.DataArray:
-            scores = [metric(labels, _by_class(problem, outputs.sel(modality=name).values), rows) for name in outputs.modality.values]
+            scores = [
+                metric(labels, _by_class(problem, outputs.sel(modality=name).values), rows)
+                for name in outputs.modality.values
+            ]
             found = xr.DataArray(scores, dims=("modality", "draw"), coords={"modality": outputs.modality})
             return found if "draw" in weights.dims else found.isel(draw=0)
 
         everything = scored(samples["everything"]).isel(modality=0, drop=True)
         without = scored(samples["without"])
-        return {"everything": everything, "alone": scored(samples["alone"]), "without": without, "lost": everything - without}
+        return {
+            "everything": everything,
+            "alone": scored(samples["alone"]),
+            "without": without,
+            "lost": everything - without,
+        }
 
-    def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
+    def details(
+        self, problem: Problem, values: Values, samples: Arrays
+    ) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
         if left_out := self._not_scored(problem):
-            warnings.warn(f"{self.key}: the AUC is the mean over the other outputs, since all patients or none have {listed(left_out)}.", ModalensWarning, stacklevel=2)
+            warnings.warn(
+                f"{self.key}: the AUC is the mean over the other outputs, since all patients or none have {listed(left_out)}.",
+                ModalensWarning,
+                stacklevel=2,
+            )
         draws, *_ = self.occlusion.bootstrap(problem, self.occlusion.per_sample(problem, values))
         bounds = statistics.interval(draws, problem.confidence) if problem.confidence else xr.Dataset()
         verdicts = [self._verdict(bounds, name) for name in problem.modalities]
-        return {"verdict": xr.DataArray(np.array(verdicts, dtype=object), dims="modality", coords={"modality": list(problem.modalities)})}
+        return {
+            "verdict": xr.DataArray(
+                np.array(verdicts, dtype=object), dims="modality", coords={"modality": list(problem.modalities)}
+            )
+        }
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         undefined = [name for name, array in found.items() if bool(array.isnull().any())]
         return dict.fromkeys(undefined, "the labels are all the same, so there is nothing to predict")
 
     def settings(self, problem: Problem) -> dict[str, Any]:
-        return {"metric": self._metric(problem), "collapse": self.collapse, "baseline": problem.coalition_baselines[0], "not_scored": self._not_scored(problem)}
+        return {
+            "metric": self._metric(problem),
+            "collapse": self.collapse,
+            "baseline": problem.coalition_baselines[0],
+            "not_scored": self._not_scored(problem),
+        }
 
     def _not_scored(self, problem: Problem) -> list[str]:
         """The outputs that have no AUC, since all patients have them or none has."""
-        if self._metric(problem) != "auc" or len(problem.outputs) < 3 and problem.task == "classification":
+        if self._metric(problem) != "auc" or (len(problem.outputs) < 3 and problem.task == "classification"):
             return []
         known = varying(one_against_the_rest(self._require_labels(problem), len(problem.outputs)))
         return [name for name, scored in zip(problem.outputs, known, strict=True) if not scored]
@@ -133,19 +168,31 @@ class Reliance(Measure):
 
     def _require_labels(self, problem: Problem) -> np.ndarray:
         if problem.labels is None:
-            raise InputError("Reliance scores the model against labels, and none were given: labels= one a patient, or leave Reliance out.")
+            raise InputError(
+                "Reliance scores the model against labels, and none were given: labels= one a patient, or leave Reliance out."
+            )
         metric, classes = self._metric(problem), problem.task != "regression"
         if classes == (metric == "r2"):
-            raise InputError(f"Reliance(metric={metric!r}) needs {'values' if classes else 'classes'}, and the task is {problem.task}: use metric={'auc' if classes else 'r2'!r}.")
-        if metric == "accuracy" and "probability" not in problem.spaces and (problem.task == "multilabel" or len(problem.outputs) == 1):
-            raise InputError(f"Reliance(metric='accuracy') needs probabilities to tell a hit from a miss; output={problem.space!r} keeps none: use output='probability', or metric='auc'.")
+            raise InputError(
+                f"Reliance(metric={metric!r}) needs {'values' if classes else 'classes'}, and the task is {problem.task}: use metric={'auc' if classes else 'r2'!r}."
+            )
+        if (
+            metric == "accuracy"
+            and "probability" not in problem.spaces
+            and (problem.task == "multilabel" or len(problem.outputs) == 1)
+        ):
+            raise InputError(
+                f"Reliance(metric='accuracy') needs probabilities to tell a hit from a miss; output={problem.space!r} keeps none: use output='probability', or metric='auc'."
+            )
         if metric == "r2" and problem.labels.shape[1] != len(problem.outputs):
             raise InputError(
                 f"labels: expected a value for each of the outputs {listed(problem.outputs)}, came {problem.labels.shape[1]} a patient; "
                 f"give labels of shape {(problem.samples, len(problem.outputs))}."
             )
         if metric == "auc" and not varying(one_against_the_rest(problem.labels, max(2, len(problem.outputs)))).any():
-            raise InputError("labels: an AUC needs at least two classes, and all labels are the same; give more patients, or Reliance(metric='accuracy').")
+            raise InputError(
+                "labels: an AUC needs at least two classes, and all labels are the same; give more patients, or Reliance(metric='accuracy')."
+            )
         return problem.labels
 
     def _alone(self, problem: Problem) -> list[Mask]:
@@ -156,5 +203,11 @@ class Reliance(Measure):
 
 
 def _by_class(problem: Problem, outputs: np.ndarray) -> np.ndarray:
-    """Outputs with a column a class: one raw number ranks patients for the second of two classes, and against the first."""
-    return np.concatenate([-outputs, outputs], axis=1) if problem.task == "classification" and outputs.shape[1] == 1 else outputs
+    """Outputs with a column a class: one raw number ranks patients for the second of two classes, and against the
+    first.
+    """
+    return (
+        np.concatenate([-outputs, outputs], axis=1)
+        if problem.task == "classification" and outputs.shape[1] == 1
+        else outputs
+    )

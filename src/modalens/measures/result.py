@@ -15,10 +15,12 @@ from modalens.errors import listed
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The result of one measure: its arrays are attributes, such as `result.contribution`; a dict of arrays where modalities differ in shape.
+    """The result of one measure: its arrays are attributes, such as `result.contribution`; a dict of arrays where
+        modalities differ in shape.
 
-    `interval` holds the bounds of every global number, `draws` the bootstrap draws behind them, `monte_carlo_error` the part of the error that comes from drawing a finite number of
-    background rows, `reasons` why a number is NaN, `settings` how the measure was set.
+    `interval` holds the bounds of every global number, `draws` the bootstrap draws behind them, `monte_carlo_error`
+    the part of the error that comes from drawing a finite number of background rows, `reasons` why a number is NaN,
+    `settings` how the measure was set.
     """
 
     measure: str
@@ -37,18 +39,24 @@ class Result:
         """The interval of each global number: a variable each, on the axis `bound` (lower, upper)."""
         if self.confidence is None or not self.draws:
             return xr.Dataset(attrs={"resampled": self.resampled})
-        return statistics.interval(self.draws, self.confidence).assign_attrs(resampled=self.resampled, confidence=self.confidence)
+        return statistics.interval(self.draws, self.confidence).assign_attrs(
+            resampled=self.resampled, confidence=self.confidence
+        )
 
     @property
-    def global_numbers(self) -> tuple[str, ...]:
-        """The arrays that have an interval."""
-        return tuple(name for name in self.arrays if name in self.draws)
+    def global_numbers(self) -> dict[str, xr.DataArray]:
+        """The arrays that have an interval, by name."""
+        return {
+            name: array for name, array in self.arrays.items() if name in self.draws and isinstance(array, xr.DataArray)
+        }
 
     def __getattr__(self, name: str) -> Any:
         arrays = self.__dict__.get("arrays", {})
         if name in arrays:
             return arrays[name]
-        raise AttributeError(f"the result of {self.__dict__.get('measure')!r} has no {name!r}; it has {listed(arrays)}, and interval, draws, monte_carlo_error.")
+        raise AttributeError(
+            f"the result of {self.__dict__.get('measure')!r} has no {name!r}; it has {listed(arrays)}, and interval, draws, monte_carlo_error."
+        )
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.arrays]

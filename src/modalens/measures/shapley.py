@@ -22,15 +22,18 @@ def coalition_needs(problem: Problem, measure: str) -> tuple[Outputs, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Shapley(Measure):
-    """What each modality adds to the output, averaged over all orders in which modalities could arrive: exact Shapley values.
+    """What each modality adds to the output, averaged over all orders in which modalities could arrive: exact Shapley
+    values.
 
-    The players are the modalities, v(S) is the output with the modalities outside S replaced (by background rows, unless explain is given a baseline), averaged over
-    rows. Values of a sample sum to v(all) - v(none). Up to 12 modalities.
+    The players are the modalities, v(S) is the output with the modalities outside S replaced (by background rows,
+    unless explain is given a baseline), averaged over rows. Values of a sample sum to v(all) - v(none). Up to 12
+    modalities.
 
     Result
     ------
     values (sample, modality, output): signed, in units of the output. mean (modality, output): their mean over samples.
-    contribution (modality): mean |value|, summed over outputs and normalised. by_output (output, modality), by_sample (sample, modality), by_baseline (baseline, modality).
+    contribution (modality): mean |value|, summed over outputs and normalised. by_output (output, modality), by_sample
+        (sample, modality), by_baseline (baseline, modality).
     of_target (sample, modality): the values of the target output, such as the predicted class.
     standard_error (modality): of the contribution, by the delta method.
 
@@ -62,9 +65,19 @@ class Shapley(Measure):
         return coalition_needs(problem, "Shapley")
 
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
-        games = [indices.shapley_values(indices.moebius(values.mean(problem.coalition_masks, baseline))) for baseline in problem.coalition_baselines]
+        games = [
+            indices.shapley_values(indices.moebius(values.mean(problem.coalition_masks, baseline)))
+            for baseline in problem.coalition_baselines
+        ]
         named = [by_output(problem, game, ("modality", problem.modalities)) for game in games]
-        return {"values": xr.concat(named, dim=xr.Variable("baseline", list(problem.coalition_baselines)), coords="minimal", compat="override")}
+        return {
+            "values": xr.concat(
+                named,
+                dim=xr.Variable("baseline", list(problem.coalition_baselines)),
+                coords="minimal",
+                compat="override",
+            )
+        }
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
         floor = _floor(problem)
@@ -73,11 +86,15 @@ class Shapley(Measure):
         return {
             "contribution": by_baseline.isel(baseline=0, drop=True),
             "by_baseline": by_baseline,
-            "by_output": statistics.share(amounts.isel(baseline=0, drop=True), floor=floor).transpose(..., "output", "modality"),
+            "by_output": statistics.share(amounts.isel(baseline=0, drop=True), floor=floor).transpose(
+                ..., "output", "modality"
+            ),
             "mean": statistics.average(samples["values"].isel(baseline=0, drop=True), weights),
         }
 
-    def details(self, problem: Problem, values: Values, samples: Arrays) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
+    def details(
+        self, problem: Problem, values: Values, samples: Arrays
+    ) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
         signed = samples["values"].isel(baseline=0, drop=True).transpose("sample", "modality", "output")
         amounts = abs(signed).sum("output")
         floor = _floor(problem)
@@ -85,11 +102,17 @@ class Shapley(Measure):
             "values": signed,
             "of_target": problem.of_target(signed),
             "by_sample": statistics.share(amounts, floor=floor),
-            "standard_error": statistics.ratio_standard_error(amounts, problem.groups).where(float(amounts.sum("modality").mean()) > floor),
+            "standard_error": statistics.ratio_standard_error(amounts, problem.groups).where(
+                float(amounts.sum("modality").mean()) > floor
+            ),
         }
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
-        why = {name: "the output is the same whatever is replaced: 0 / 0" for name, array in found.items() if bool(array.isnull().any())}
+        why = {
+            name: "the output is the same whatever is replaced: 0 / 0"
+            for name, array in found.items()
+            if bool(array.isnull().any())
+        }
         return why | error_reason(problem, why)
 
 

@@ -24,11 +24,19 @@ from modalens.modalities.base import (
 
 
 def grid(sizes: Sequence[int], blocks: Sequence[int]) -> tuple[np.ndarray, list[tuple[tuple[int, int], ...]]]:
-    """Cut a grid into blocks (the last ones smaller where sizes don't divide): the block of each cell, and each block's [start, stop) by axis."""
+    """Cut a grid into blocks (the last ones smaller where sizes don't divide): the block of each cell, and each
+    block's [start, stop) by axis.
+    """
     coordinates = [np.arange(size) // block for size, block in zip(sizes, blocks, strict=True)]
     counts = [int(coordinate[-1]) + 1 for coordinate in coordinates]
     where = np.ravel_multi_index(np.meshgrid(*coordinates, indexing="ij"), counts)
-    edges = [tuple((int(i) * block, min((int(i) + 1) * block, size)) for i, block, size in zip(cell, blocks, sizes, strict=True)) for cell in np.ndindex(*counts)]
+    edges = [
+        tuple(
+            (int(i) * block, min((int(i) + 1) * block, size))
+            for i, block, size in zip(cell, blocks, sizes, strict=True)
+        )
+        for cell in np.ndindex(*counts)
+    ]
     return where.astype(np.int32), edges
 
 
@@ -74,7 +82,9 @@ class ArrayModality(Modality):
 
     def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
         if np.ndim(value) and np.shape(value) != samples.shape[1:]:
-            raise InputError(f"Constant of shape {np.shape(value)} for samples of shape {samples.shape[1:]}: give one number, or an array of the samples' shape.")
+            raise InputError(
+                f"Constant of shape {np.shape(value)} for samples of shape {samples.shape[1:]}: give one number, or an array of the samples' shape."
+            )
         return self._own(samples, np.broadcast_to(np.asarray(value), (1, *samples.shape[1:])))
 
     def sample_mean(self, samples: np.ndarray) -> np.ndarray:
@@ -83,7 +93,10 @@ class ArrayModality(Modality):
 
     def blur(self, samples: np.ndarray, sigma: float | None) -> np.ndarray:
         axes = self.spatial(samples)
-        widths = [(sigma if sigma is not None else samples.shape[axis] / 8) if axis in axes else 0 for axis in range(samples.ndim)]
+        widths = [
+            (sigma if sigma is not None else samples.shape[axis] / 8) if axis in axes else 0
+            for axis in range(samples.ndim)
+        ]
         return self._own(samples, gaussian_filter(samples.astype(np.float64), widths, mode="nearest"))
 
     def outside(self, fill: np.ndarray, background: np.ndarray) -> float:
@@ -125,7 +138,10 @@ class GridModality(ArrayModality):
         spatial = self.spatial(samples)
         sizes = [samples.shape[axis] for axis in spatial]
         where, edges = grid(sizes, blocks_for(self.parts, sizes) if self.parts else self.block_sizes(sizes))
-        names = tuple(", ".join(f"{axis} {start}-{stop - 1}" for axis, (start, stop) in zip(self.axes, edge, strict=True)) for edge in edges)
+        names = tuple(
+            ", ".join(f"{axis} {start}-{stop - 1}" for axis, (start, stop) in zip(self.axes, edge, strict=True))
+            for edge in edges
+        )
         return Parts(names=(names,), where=self._spread(where[None], samples))
 
     def _spread(self, where: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -138,7 +154,9 @@ class GridModality(ArrayModality):
             return tuple(math.ceil(size / min(default, size)) for size in sizes)
         lengths = tuple(block) if isinstance(block, Sequence) else (block,) * len(sizes)
         if len(lengths) != len(sizes) or any(not isinstance(length, int) or length < 1 for length in lengths):
-            raise InputError(f"{type(self).__name__}: blocks of {block!r} for {len(sizes)} spatial axes of sizes {tuple(sizes)}; give one length, or one for each axis, at least 1.")
+            raise InputError(
+                f"{type(self).__name__}: blocks of {block!r} for {len(sizes)} spatial axes of sizes {tuple(sizes)}; give one length, or one for each axis, at least 1."
+            )
         return lengths
 
 
@@ -146,8 +164,9 @@ class GridModality(ArrayModality):
 class Image(GridModality):
     """An image: (samples, height, width), or with channels first or last; cut into patches or along a segment map.
 
-    `patch` is a side in pixels or (height, width); without it the image is cut into at most 8 by 8 patches. `segments` is an integer map (height, width), or
-    (samples, height, width) where segments differ, whose values from 0 on number the parts; then parts need not be rectangles.
+    `patch` is a side in pixels or (height, width); without it the image is cut into at most 8 by 8 patches.
+    `segments` is an integer map (height, width), or (samples, height, width) where segments differ, whose values from
+    0 on number the parts; then parts need not be rectangles.
     """
 
     patch: int | tuple[int, int] | None = None
@@ -213,7 +232,8 @@ class Volume(GridModality):
 class Series(ArrayModality):
     """Measurements over time: (samples, time) or (samples, time, channels); cut into windows of time, or by channel.
 
-    `window` is a number of time steps; without it the series is cut into at most 8 windows. `names` are the channels' names.
+    `window` is a number of time steps; without it the series is cut into at most 8 windows. `names` are the channels'
+    names.
     """
 
     by: Literal["window", "channel"] = "window"
@@ -236,17 +256,25 @@ class Series(ArrayModality):
         return (1,)
 
     def outside(self, fill: np.ndarray, background: np.ndarray) -> float:
-        return columns_outside(fill.reshape(-1, fill.shape[-1]), background.reshape(-1, background.shape[-1])) if background.ndim == 3 else super().outside(fill, background)
+        return (
+            columns_outside(fill.reshape(-1, fill.shape[-1]), background.reshape(-1, background.shape[-1]))
+            if background.ndim == 3
+            else super().outside(fill, background)
+        )
 
     def cut(self, samples: np.ndarray) -> Parts:
         channels = samples.shape[2] if samples.ndim == 3 else 1
         if self.by == "channel" and self.parts != 1:
             known = self.names or tuple(f"channel {channel}" for channel in range(channels))
             if len(known) != channels:
-                raise InputError(f"Series(names={self.names!r}): {len(known)} names for {channels} channels; give one name a channel.")
+                raise InputError(
+                    f"Series(names={self.names!r}): {len(known)} names for {channels} channels; give one name a channel."
+                )
             where, edges = grid([channels], blocks_for(self.parts, [channels]) if self.parts else [1])
             names = tuple(", ".join(known[start:stop]) for ((start, stop),) in edges)
-            return Parts(names=(names,), where=where[None, None, :] if samples.ndim == 3 else np.zeros((1, 1), np.int32))
+            return Parts(
+                names=(names,), where=where[None, None, :] if samples.ndim == 3 else np.zeros((1, 1), np.int32)
+            )
         steps = samples.shape[1]
         block = blocks_for(self.parts, [steps]) if self.parts else [self.window or math.ceil(steps / min(8, steps))]
         where, edges = grid([steps], block)
@@ -256,7 +284,9 @@ class Series(ArrayModality):
 
 @dataclass(frozen=True, kw_only=True)
 class Vector(ArrayModality):
-    """Numbers without names of their own, such as an embedding: (samples, entries); one part, or `parts` runs of neighbouring entries."""
+    """Numbers without names of their own, such as an embedding: (samples, entries); one part, or `parts` runs of
+    neighbouring entries.
+    """
 
     dimensions: ClassVar[tuple[int, ...]] = (2,)
     shape: ClassVar[str] = "(samples, entries)"

@@ -1,7 +1,7 @@
 """What every modality can do: check its samples, take rows of them, cut them into parts, and replace parts.
 
-Everything outside this room asks the modality, and never assumes that a modality is one array. Inside, samples are held in a
-canonical form (a NumPy array whose first axis is the sample) and given back to the model as they came.
+Everything outside this room asks the modality, and never assumes that a modality is one array. Inside, samples are
+held in a canonical form (a NumPy array whose first axis is the sample) and given back to the model as they came.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from modalens.errors import InputError
 class Parts:
     """The parts that the samples of one modality are cut into: disjoint, and covering all that may be replaced.
 
-    `names` holds the parts' names of each sample, or of all samples at once where they share them. `where` says which part each feature
-    belongs to (-1: none, it is never replaced), with the same leading axis.
+    `names` holds the parts' names of each sample, or of all samples at once where they share them. `where` says which
+    part each feature belongs to (-1: none, it is never replaced), with the same leading axis.
     """
 
     names: tuple[tuple[str, ...], ...]
@@ -54,7 +54,8 @@ class Container:
 class Modality(ABC):
     """One kind of input: how it is cut into parts, what can stand in for it, how it is shown.
 
-    `parts` cuts a sample into at most that many parts of nearly equal size, whatever the kind (1: the modality as a whole).
+    `parts` cuts a sample into at most that many parts of nearly equal size, whatever the kind (1: the modality as a
+    whole).
     """
 
     parts: int | None = None
@@ -71,7 +72,9 @@ class Modality(ABC):
 
     @abstractmethod
     def resolve(self, name: str, samples: Any) -> Self:
-        """This modality with all that the samples decide (columns, channels, container) filled in; raises InputError where they don't fit."""
+        """This modality with all that the samples decide (columns, channels, container) filled in; raises InputError
+        where they don't fit.
+        """
 
     @abstractmethod
     def canonical(self, name: str, samples: Any) -> np.ndarray:
@@ -97,12 +100,16 @@ class Modality(ABC):
 
     def digest(self, samples: np.ndarray) -> str:
         """A fingerprint of the samples: equal for equal data."""
-        content = samples.tobytes() if samples.dtype != object else "\x1f".join(map(repr, samples.ravel().tolist())).encode()
+        content = (
+            samples.tobytes() if samples.dtype != object else "\x1f".join(map(repr, samples.ravel().tolist())).encode()
+        )
         return hashlib.sha256(f"{samples.shape}{samples.dtype}".encode() + content).hexdigest()[:16]
 
     @abstractmethod
     def distances(self, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
-        """How unlike each sample is to each background row, shape (samples, rows), comparable between modalities (1: as unlike as two random rows)."""
+        """How unlike each sample is to each background row, shape (samples, rows), comparable between modalities (1:
+        as unlike as two random rows).
+        """
 
     # parts -------------------------------------------------------------------------------------------------------------
 
@@ -199,7 +206,9 @@ def open_container(samples: Any) -> tuple[Container, np.ndarray]:
     try:
         values = np.asarray(samples)
     except ValueError as error:
-        raise InputError("its samples differ in shape, expected all of one shape, to be stacked into one array; pad or crop them.") from error
+        raise InputError(
+            "its samples differ in shape, expected all of one shape, to be stacked into one array; pad or crop them."
+        ) from error
     return Container(kind="list" if isinstance(samples, list | tuple) else "array", dtype=values.dtype), values
 
 
@@ -216,7 +225,9 @@ def close_container(container: Container, samples: np.ndarray) -> Any:
             # One type of NumPy's for all columns is a single conversion, and most tables are such.
             if len(kinds) == 1 and isinstance(kind := kinds.pop(), np.dtype):
                 return pd.DataFrame(samples.astype(kind, copy=False), columns=container.columns)
-            return pd.DataFrame(samples, columns=container.columns).astype(dict(zip(container.columns, container.dtype, strict=True)))
+            return pd.DataFrame(samples, columns=container.columns).astype(
+                dict(zip(container.columns, container.dtype, strict=True))
+            )
         case "Series":
             return pd.Series(samples, name=container.columns).astype(container.dtype)
         case _:
@@ -228,11 +239,15 @@ def require_finite(name: str, samples: np.ndarray) -> None:
     if samples.dtype.kind == "f":
         bad = ~np.isfinite(samples)
     elif samples.dtype == object:
-        bad = np.asarray(pd.isna(samples) | pd.Series(samples.ravel()).isin([np.inf, -np.inf]).to_numpy().reshape(samples.shape))
+        bad = np.asarray(
+            pd.isna(samples) | pd.Series(samples.ravel()).isin([np.inf, -np.inf]).to_numpy().reshape(samples.shape)
+        )
     elif samples.dtype.kind in "iub":
         return
     else:
-        raise InputError(f"modality {name!r}: expected numbers, came values of type {samples.dtype}; encode them as numbers, or give a DataFrame with categorical columns.")
+        raise InputError(
+            f"modality {name!r}: expected numbers, came values of type {samples.dtype}; encode them as numbers, or give a DataFrame with categorical columns."
+        )
     if bad.any():
         first = np.argwhere(bad)[0]
         raise InputError(
@@ -244,11 +259,15 @@ def require_finite(name: str, samples: np.ndarray) -> None:
 def require_dimensions(name: str, kind: str, samples: np.ndarray, allowed: Sequence[int], shape: str) -> None:
     """Refuse an array with another number of axes than the kind of modality has."""
     if samples.ndim not in allowed:
-        raise InputError(f"modality {name!r}: {kind} expects {shape}, came an array of shape {samples.shape}; reshape it, or name another kind in modalities={{{name!r}: ...}}.")
+        raise InputError(
+            f"modality {name!r}: {kind} expects {shape}, came an array of shape {samples.shape}; reshape it, or name another kind in modalities={{{name!r}: ...}}."
+        )
 
 
 def scaled_distances(samples: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Mean squared difference of the features in units of the background's variance, halved: 1 on average for two random rows."""
+    """Mean squared difference of the features in units of the background's variance, halved: 1 on average for two
+    random rows.
+    """
     flat, rows = (array.reshape(len(array), -1).astype(np.float64) for array in (samples, background))
     spread = rows.std(axis=0)
     varying = spread > 0

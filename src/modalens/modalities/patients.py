@@ -16,7 +16,9 @@ from modalens.modalities.infer import infer
 
 @dataclass(frozen=True, kw_only=True)
 class Patients:
-    """Samples by modality, in canonical form, with the parts that they are cut into; `said` tells which kinds were inferred."""
+    """Samples by modality, in canonical form, with the parts that they are cut into; `said` tells which kinds were
+    inferred.
+    """
 
     modalities: Mapping[str, Modality]
     samples: Mapping[str, np.ndarray]
@@ -36,7 +38,10 @@ class Patients:
 
     def joined(self, others: Patients) -> Patients:
         """These patients and then the others, to be run and not to be cut."""
-        samples = {name: modality.stack([self.samples[name], others.samples[name]]) for name, modality in self.modalities.items()}
+        samples = {
+            name: modality.stack([self.samples[name], others.samples[name]])
+            for name, modality in self.modalities.items()
+        }
         return Patients(modalities=self.modalities, samples=samples, parts={})
 
     def restored(self) -> dict[str, Any]:
@@ -49,38 +54,51 @@ class Patients:
 
     def fingerprint(self) -> str:
         """Equal for equal data, modality by modality."""
-        digests = "".join(f"{name}:{modality.digest(self.samples[name])};" for name, modality in self.modalities.items())
+        digests = "".join(
+            f"{name}:{modality.digest(self.samples[name])};" for name, modality in self.modalities.items()
+        )
         return hashlib.sha256(digests.encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, str]:
-        return {name: modality.describe(self.samples[name], self.parts[name]) for name, modality in self.modalities.items()}
+        return {
+            name: modality.describe(self.samples[name], self.parts[name]) for name, modality in self.modalities.items()
+        }
 
 
 def gather(inputs: Mapping[str, Any], modalities: Mapping[str, Modality] | None = None) -> Patients:
     """Check the inputs, infer the kinds that are not given, and cut everything into parts.
 
-    Raises InputError for missing or unknown names, None, unequal or empty batches, values that are not finite, mixed tensor types, and parts that overlap.
+    Raises InputError for missing or unknown names, None, unequal or empty batches, values that are not finite, mixed
+    tensor types, and parts that overlap.
     """
     _require_mapping(inputs)
     if not isinstance(modalities, Mapping | None):
-        raise InputError(f"modalities: expected a dict of modality name to kind, such as {{'ct': ml.Image(patch=16)}}, came {type(modalities).__name__}.")
+        raise InputError(
+            f"modalities: expected a dict of modality name to kind, such as {{'ct': ml.Image(patch=16)}}, came {type(modalities).__name__}."
+        )
     _require_one_tensor_type(inputs)
     given = dict(modalities or {})
     unknown = set(given) - set(inputs)
     if unknown:
         wrong = sorted(unknown)[0]
-        raise InputError(f"modalities names {listed(sorted(unknown))}, and the inputs are {listed(inputs)}{nearest(wrong, inputs)}: use the same names in both.")
+        raise InputError(
+            f"modalities names {listed(sorted(unknown))}, and the inputs are {listed(inputs)}{nearest(wrong, inputs)}: use the same names in both."
+        )
     resolved, samples, parts, said = {}, {}, {}, []
     for name, values in inputs.items():
         _require_samples(name, values)
         with about(name):
             kind = given.get(name) or infer(name, values)
             if not isinstance(kind, Modality):
-                raise InputError(f"modalities[{name!r}] is {kind!r}: expected a kind of modality; give an Image, Volume, Text, Tabular, Series or Vector, such as ml.Image(patch=16).")
+                raise InputError(
+                    f"modalities[{name!r}] is {kind!r}: expected a kind of modality; give an Image, Volume, Text, Tabular, Series or Vector, such as ml.Image(patch=16)."
+                )
             resolved[name] = kind.resolve(name, values)
             samples[name] = resolved[name].canonical(name, values)
         if name not in given:
-            said.append(f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)")
+            said.append(
+                f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)"
+            )
     _require_equal_lengths({name: len(values) for name, values in samples.items()})
     for name, kind in resolved.items():
         with about(name):
@@ -116,16 +134,22 @@ def gather_background(background: Any, patients: Patients) -> Patients:
 def _require_mapping(inputs: Any, argument: str = "inputs") -> None:
     if not isinstance(inputs, Mapping) or not inputs:
         came = "an empty one" if isinstance(inputs, Mapping) else type(inputs).__name__
-        raise InputError(f"{argument}: expected a dict of modality name to samples, such as {{'ct': array, 'report': list of str}}, came {came}.")
+        raise InputError(
+            f"{argument}: expected a dict of modality name to samples, such as {{'ct': array, 'report': list of str}}, came {came}."
+        )
     odd = [name for name in inputs if not isinstance(name, str) or not name.isidentifier()]
     if odd:
-        raise InputError(f"{argument}: {listed(odd)} can't be a keyword of the model; name modalities like Python arguments ('ct', 'lab_values').")
+        raise InputError(
+            f"{argument}: {listed(odd)} can't be a keyword of the model; name modalities like Python arguments ('ct', 'lab_values')."
+        )
 
 
 def _require_samples(name: str, samples: Any, of: str = "") -> None:
     """Refuse None, for all patients or for some."""
     if samples is None:
-        raise InputError(f"{of}modality {name!r} is None: expected its samples. Give values for every patient, or leave it out; None has no meaning of its own.")
+        raise InputError(
+            f"{of}modality {name!r} is None: expected its samples. Give values for every patient, or leave it out; None has no meaning of its own."
+        )
     gaps = [row for row, sample in enumerate(samples) if sample is None] if isinstance(samples, list | tuple) else []
     if gaps:
         raise InputError(
@@ -140,7 +164,9 @@ def _require_equal_lengths(lengths: Mapping[str, int], argument: str = "inputs")
         raise InputError(f"{argument}: modality {listed(empty)} has no samples; give at least one for each modality.")
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
-        raise InputError(f"{argument}: the modalities hold different numbers of samples ({counts}); row k of each must be the same patient.")
+        raise InputError(
+            f"{argument}: the modalities hold different numbers of samples ({counts}); row k of each must be the same patient."
+        )
 
 
 def _require_one_tensor_type(inputs: Mapping[str, Any]) -> None:
@@ -150,4 +176,6 @@ def _require_one_tensor_type(inputs: Mapping[str, Any]) -> None:
     for what, found in (("devices", devices), ("floating types", dtypes)):
         if len(set(found.values())) > 1:
             came = ", ".join(f"modality {name!r} {value}" for name, value in found.items())
-            raise InputError(f"the tensors have different {what} ({came}): expected one for all; bring them there with .to(...).")
+            raise InputError(
+                f"the tensors have different {what} ({came}): expected one for all; bring them there with .to(...)."
+            )

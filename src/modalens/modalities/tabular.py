@@ -26,10 +26,11 @@ from modalens.modalities.base import (
 
 @dataclass(frozen=True, kw_only=True)
 class Tabular(Modality):
-    """A table: an array (samples, columns), one number a sample (samples,), or a DataFrame, also with categories and text in its columns.
+    """A table: an array (samples, columns), one number a sample (samples,), or a DataFrame, also with categories and
+        text in its columns.
 
-    `groups` maps a name to the columns, by name or position, that are one part (an attribute's one-hot block); the other columns are a part each.
-    `columns` names an array's columns.
+    `groups` maps a name to the columns, by name or position, that are one part (an attribute's one-hot block); the
+    other columns are a part each. `columns` names an array's columns.
     """
 
     groups: Mapping[str, Sequence[str | int]] | None = None
@@ -46,9 +47,13 @@ class Tabular(Modality):
         given = [str(column) for column in container.columns] if container.kind == "DataFrame" else None
         columns = tuple(given or self.columns or ([name] if width == 1 else [f"column {i}" for i in range(width)]))
         if len(columns) != width or len(set(columns)) != width:
-            raise InputError(f"modality {name!r}: expected {width} different column names, came {len(columns)} ({len(set(columns))} different); give columns= one name a column.")
+            raise InputError(
+                f"modality {name!r}: expected {width} different column names, came {len(columns)} ({len(set(columns))} different); give columns= one name a column."
+            )
         if self.columns is not None and tuple(self.columns) != columns:
-            raise InputError(f"modality {name!r}: its columns are {listed(columns[:6])}..., expected {listed(self.columns[:6])}...; reorder or rename them.")
+            raise InputError(
+                f"modality {name!r}: its columns are {listed(columns[:6])}..., expected {listed(self.columns[:6])}...; reorder or rename them."
+            )
         resolved = replace(self, columns=columns, container=replace(container, flat=values.ndim == 1))
         resolved._part_of_column(name)
         return resolved
@@ -62,7 +67,9 @@ class Tabular(Modality):
         return values
 
     def _require_same_columns(self, name: str, container: Container, values: np.ndarray) -> None:
-        """Refuse a table of other columns or types than the explained one: given back as that one, its values would change."""
+        """Refuse a table of other columns or types than the explained one: given back as that one, its values would
+        change.
+        """
         known = self.container
         if container.kind == known.kind == "DataFrame" and list(container.columns) != list(known.columns):
             raise InputError(
@@ -71,7 +78,9 @@ class Tabular(Modality):
             )
         if known.kind not in ("DataFrame", "Series"):
             return
-        for column, expected, came in zip(self.columns or (), _types(known, values), _types(container, values), strict=False):
+        for column, expected, came in zip(
+            self.columns or (), _types(known, values), _types(container, values), strict=False
+        ):
             floats = pd.api.types.is_float_dtype(expected) and pd.api.types.is_float_dtype(came)
             if expected != came and not floats:
                 raise InputError(
@@ -83,7 +92,9 @@ class Tabular(Modality):
 
     def distances(self, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
         if samples.dtype == object:
-            both = pd.get_dummies(pd.DataFrame(np.concatenate([samples, background])).infer_objects()).to_numpy(dtype=float)
+            both = pd.get_dummies(pd.DataFrame(np.concatenate([samples, background])).infer_objects()).to_numpy(
+                dtype=float
+            )
             samples, background = both[: len(samples)], both[len(samples) :]
         return scaled_distances(samples, background)
 
@@ -93,7 +104,10 @@ class Tabular(Modality):
         if self.parts is not None:
             run, edges = grid([len(names)], blocks_for(self.parts, [len(names)]))
             part_of_column = run[part_of_column]
-            names = tuple(names[start] if stop - start == 1 else f"{names[start]} .. {names[stop - 1]}" for ((start, stop),) in edges)
+            names = tuple(
+                names[start] if stop - start == 1 else f"{names[start]} .. {names[stop - 1]}"
+                for ((start, stop),) in edges
+            )
         return Parts(names=(names,), where=part_of_column[None])
 
     def _part_of_column(self, name: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -104,7 +118,9 @@ class Tabular(Modality):
             if isinstance(members, str | int):
                 members = [members]
             if not len(members):
-                raise InputError(f"modality {name!r}: group {group!r} has no columns; leave it out or give at least one.")
+                raise InputError(
+                    f"modality {name!r}: group {group!r} has no columns; leave it out or give at least one."
+                )
             for member in members:
                 position = self._position(name, group, member)
                 if position in owner:
@@ -115,7 +131,9 @@ class Tabular(Modality):
         labels = [owner.get(position, column) for position, column in enumerate(self.columns)]
         clash = set(owner.values()) & {column for position, column in enumerate(self.columns) if position not in owner}
         if clash:
-            raise InputError(f"modality {name!r}: {listed(sorted(clash))} names both a group and a column outside it; rename the group.")
+            raise InputError(
+                f"modality {name!r}: {listed(sorted(clash))} names both a group and a column outside it; rename the group."
+            )
         names = tuple(dict.fromkeys(labels))
         return names, np.array([names.index(label) for label in labels], dtype=np.int32)
 
@@ -123,16 +141,25 @@ class Tabular(Modality):
         assert self.columns is not None
         if isinstance(member, str):
             if member not in self.columns:
-                raise InputError(f"modality {name!r}: group {group!r} names the column {member!r}, which is not there{nearest(member, self.columns)}.")
+                raise InputError(
+                    f"modality {name!r}: group {group!r} names the column {member!r}, which is not there{nearest(member, self.columns)}."
+                )
             return self.columns.index(member)
         if not 0 <= int(member) < len(self.columns):
-            raise InputError(f"modality {name!r}: group {group!r} names column {member}, and there are {len(self.columns)}; give positions from 0 to {len(self.columns) - 1}, or names.")
+            raise InputError(
+                f"modality {name!r}: group {group!r} names column {member}, and there are {len(self.columns)}; give positions from 0 to {len(self.columns) - 1}, or names."
+            )
         return int(member)
 
     def mean(self, background: np.ndarray) -> np.ndarray:
-        """Means of numbers (rounded where they are whole numbers), the most frequent value of categories, truth values and text."""
+        """Means of numbers (rounded where they are whole numbers), the most frequent value of categories, truth
+        values and text.
+        """
         types = self._column_types(background)
-        fills = [_as_type(column.astype(float).mean(), of) if _is_number(of) else most_frequent(column)[0] for column, of in zip(background.T, types, strict=True)]
+        fills = [
+            _as_type(column.astype(float).mean(), of) if _is_number(of) else most_frequent(column)[0]
+            for column, of in zip(background.T, types, strict=True)
+        ]
         return np.array([fills], dtype=background.dtype)
 
     def mode(self, background: np.ndarray) -> np.ndarray:
@@ -140,7 +167,9 @@ class Tabular(Modality):
 
     def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
         if np.ndim(value) and np.shape(value) != samples.shape[1:]:
-            raise InputError(f"Constant of shape {np.shape(value)} for a table of {samples.shape[1]} columns: give one number, or one a column.")
+            raise InputError(
+                f"Constant of shape {np.shape(value)} for a table of {samples.shape[1]} columns: give one number, or one a column."
+            )
         row = np.broadcast_to(np.array(value, dtype=object), samples.shape[1:])
         types = self._column_types(samples)
         unfit = [column for column, one, of in zip(self.columns or (), row, types, strict=True) if not _fits(one, of)]
@@ -156,14 +185,19 @@ class Tabular(Modality):
             return columns_outside(fill, background)
         types = self._column_types(background)
         shares = [
-            columns_outside(column.astype(float), seen.astype(float)) if _is_number(of) else float(np.mean([value not in set(seen) for value in column]))
+            columns_outside(column.astype(float), seen.astype(float))
+            if _is_number(of)
+            else float(np.mean([value not in set(seen) for value in column]))
             for column, seen, of in zip(fill.T, background.T, types, strict=True)
         ]
         return float(np.mean(shares))
 
     def _column_types(self, values: np.ndarray) -> list[Any]:
         """The type of each column: as it came, or found by its values where it came as objects."""
-        return [pd.Series(column).infer_objects().dtype if pd.api.types.is_object_dtype(of) else of for column, of in zip(values.T, _types(self.container, values), strict=True)]
+        return [
+            pd.Series(column).infer_objects().dtype if pd.api.types.is_object_dtype(of) else of
+            for column, of in zip(values.T, _types(self.container, values), strict=True)
+        ]
 
 
 def _types(container: Container, values: np.ndarray) -> list[Any]:

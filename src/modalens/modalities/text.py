@@ -1,4 +1,6 @@
-"""Text: reports and other words, as strings or as token ids; cut into words, sentences or tokens. Padding and special tokens are never a part."""
+"""Text: reports and other words, as strings or as token ids; cut into words, sentences or tokens. Padding and special
+tokens are never a part.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,9 @@ SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s|$)|$)", re.DOTALL)
 class Text(Modality):
     """Texts: a list of strings, or token ids (samples, length) together with their tokenizer.
 
-    `tokenizer` is a Hugging Face tokenizer; it is needed for token ids, and for `unit="token"`. `unit` says what a part is: a word (of token ids:
-    sub-tokens joined), a sentence or a token. Masked words become the tokenizer's mask token, or `[MASK]`.
+    `tokenizer` is a Hugging Face tokenizer; it is needed for token ids, and for `unit="token"`. `unit` says what a
+    part is: a word (of token ids: sub-tokens joined), a sentence or a token. Masked words become the tokenizer's mask
+    token, or `[MASK]`.
     """
 
     tokenizer: Any = field(default=None, kw_only=False)
@@ -42,7 +45,9 @@ class Text(Modality):
     def resolve(self, name: str, samples: Any) -> Self:
         container, values = _open(samples)
         if values.dtype.kind in "iu" and self.tokenizer is None:
-            raise InputError(f"modality {name!r}: token ids need their tokenizer, to know words from padding: modalities={{{name!r}: Text(tokenizer)}}, or give strings.")
+            raise InputError(
+                f"modality {name!r}: token ids need their tokenizer, to know words from padding: modalities={{{name!r}: Text(tokenizer)}}, or give strings."
+            )
         return replace(self, container=container)
 
     def canonical(self, name: str, samples: Any) -> np.ndarray:
@@ -115,7 +120,10 @@ class Text(Modality):
             return super().replace(samples, replacements, parts, absent)
         replaced = np.empty(len(samples), dtype=object)
         replaced[:] = [
-            tuple(other if part in absent else piece for piece, other, part in zip(sample, replacement, where, strict=True))
+            tuple(
+                other if part in absent else piece
+                for piece, other, part in zip(sample, replacement, where, strict=True)
+            )
             for sample, replacement, where in zip(samples, replacements, parts.where, strict=True)
         ]
         return replaced
@@ -127,7 +135,9 @@ class Text(Modality):
             mask = token if token is not None else getattr(self.tokenizer, "mask_token", None) or "[MASK]"
             return self._with_every_part(samples, mask)
         identity = self.tokenizer.mask_token_id if token is None else self.tokenizer.convert_tokens_to_ids(token)
-        if identity is None or (token not in (None, self.tokenizer.unk_token) and identity == self.tokenizer.unk_token_id):
+        if identity is None or (
+            token not in (None, self.tokenizer.unk_token) and identity == self.tokenizer.unk_token_id
+        ):
             raise InputError(
                 f"the tokenizer {type(self.tokenizer).__name__} has no {'mask token' if token is None else repr(token)}: name a token of its vocabulary, baseline=MaskToken('...'), "
                 "such as its unknown token, or use 'background'."
@@ -136,7 +146,9 @@ class Text(Modality):
 
     def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
         if not isinstance(value, str):
-            raise InputError(f"a Text modality can't be filled with the constant {value!r}: a word id is no quantity. Use 'mask_token', MaskToken('...') or 'background'.")
+            raise InputError(
+                f"a Text modality can't be filled with the constant {value!r}: a word id is no quantity. Use 'mask_token', MaskToken('...') or 'background'."
+            )
         return self.mask_token(samples, value)
 
     def _with_every_part(self, samples: np.ndarray, mask: str) -> np.ndarray:
@@ -163,13 +175,19 @@ class Text(Modality):
         return sample[1::2], np.array([place // 2 if place % 2 else -1 for place in range(len(sample))], dtype=np.int32)
 
     def _documents(self, samples: np.ndarray) -> list[str]:
-        return ["".join(pieces) for pieces in samples] if samples.dtype == object else [" ".join(map(str, ids)) for ids in samples]
+        return (
+            ["".join(pieces) for pieces in samples]
+            if samples.dtype == object
+            else [" ".join(map(str, ids)) for ids in samples]
+        )
 
     # token ids ---------------------------------------------------------------------------------------------------------
 
     def _checked_ids(self, name: str, ids: np.ndarray) -> np.ndarray:
         if ids.ndim != 2:
-            raise InputError(f"modality {name!r}: expected token ids as an array (samples, length), came shape {ids.shape}; pad them to one length.")
+            raise InputError(
+                f"modality {name!r}: expected token ids as an array (samples, length), came shape {ids.shape}; pad them to one length."
+            )
         known = len(self.tokenizer)
         if ids.min() < 0 or ids.max() >= known:
             raise InputError(
@@ -184,7 +202,9 @@ class Text(Modality):
         starts = _starts_word(self.tokenizer)
         return [self._cut_tokens([None if int(i) in special else tokens[int(i)] for i in row], starts) for row in ids]
 
-    def _cut_tokens(self, tokens: list[str | None], starts: Callable[[str], bool]) -> tuple[tuple[str, ...], np.ndarray]:
+    def _cut_tokens(
+        self, tokens: list[str | None], starts: Callable[[str], bool]
+    ) -> tuple[tuple[str, ...], np.ndarray]:
         where = np.full(len(tokens), -1, dtype=np.int32)
         names: list[str] = []
         open_part = False
@@ -204,7 +224,9 @@ class Text(Modality):
         if self.parts is None or not names:
             return names, where
         run, edges = grid([len(names)], blocks_for(self.parts, [len(names)]))
-        return tuple(" ".join(names[start:stop]) for ((start, stop),) in edges), np.where(where >= 0, run[where], -1).astype(np.int32)
+        return tuple(" ".join(names[start:stop]) for ((start, stop),) in edges), np.where(
+            where >= 0, run[where], -1
+        ).astype(np.int32)
 
     def _refuse_empty(self, name: str, rows: Sequence[int]) -> None:
         if rows:
@@ -225,18 +247,28 @@ def _open(samples: Any) -> tuple[Container, np.ndarray]:
 
 def _ends_sentence(tokens: Sequence[str | None], place: int) -> bool:
     """Whether this token ends a sentence: a point between two numbers (2.5 cm) does not."""
-    before, here, after = ((tokens[i] or "").lstrip("Ġ▁") if 0 <= i < len(tokens) else "" for i in (place - 1, place, place + 1))
+    before, here, after = (
+        (tokens[i] or "").lstrip("Ġ▁") if 0 <= i < len(tokens) else "" for i in (place - 1, place, place + 1)
+    )
     return here in {".", "!", "?"} and not (here == "." and before.isdigit() and after.isdigit())
 
 
 def _special_ids(tokenizer: Any) -> list[int]:
-    """The ids that stand for no word: padding, separators, the mask. An unknown word is a word, unless its token has another role as well."""
+    """The ids that stand for no word: padding, separators, the mask. An unknown word is a word, unless its token has
+    another role as well.
+    """
     others = {token for role, token in tokenizer.special_tokens_map.items() if role != "unk_token"}
-    return [identity for identity in tokenizer.all_special_ids if identity != tokenizer.unk_token_id or tokenizer.unk_token in others]
+    return [
+        identity
+        for identity in tokenizer.all_special_ids
+        if identity != tokenizer.unk_token_id or tokenizer.unk_token in others
+    ]
 
 
 def _starts_word(tokenizer: Any) -> Callable[[str], bool]:
-    """Whether a token begins a word, by the mark that the tokenizer's vocabulary uses most (WordPiece ##, byte-pair Ġ, SentencePiece ▁): each is a text too."""
+    """Whether a token begins a word, by the mark that the tokenizer's vocabulary uses most (WordPiece ##, byte-pair
+    Ġ, SentencePiece ▁): each is a text too.
+    """
     vocabulary = tokenizer.get_vocab()
     used = {mark: sum(token.startswith(mark) and token != mark for token in vocabulary) for mark in ("##", "Ġ", "▁")}
     mark = max(used, key=lambda one: used[one])

@@ -1,4 +1,6 @@
-"""Adapters: a torch module, a scikit-learn estimator or any callable becomes one `Model`; a readout turns its output into named numbers."""
+"""Adapters: a torch module, a scikit-learn estimator or any callable becomes one `Model`; a readout turns its output
+into named numbers.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def adapt(model: Any) -> Model:
     if isinstance(model, Model):
         return model
     if inspect.isclass(model):
-        raise InputError(f"the model is the class {model.__name__}, not an object of it: give {model.__name__}(...), trained.")
+        raise InputError(
+            f"the model is the class {model.__name__}, not an object of it: give {model.__name__}(...), trained."
+        )
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):
         from modalens.models.torch_module import TorchModel

@@ -65,10 +65,16 @@ def require_keywords(function: Callable[..., Any], model: str, names: tuple[str,
     except (TypeError, ValueError):
         return
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    usable = [parameter for parameter in parameters if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)]
+    usable = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
     known = [parameter.name for parameter in usable]
     unknown = [name for name in names if name not in known and not open_ended]
-    missing = [parameter.name for parameter in usable if parameter.default is parameter.empty and parameter.name not in names]
+    missing = [
+        parameter.name for parameter in usable if parameter.default is parameter.empty and parameter.name not in names
+    ]
     if unknown or missing:
         raise InputError(
             f"the model {model!r} takes {listed(known)} by keyword, and the inputs are {listed(names)}: "

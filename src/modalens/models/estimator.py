@@ -18,7 +18,9 @@ from modalens.models.base import Model
 
 @dataclass(frozen=True)
 class EstimatorModel(Model):
-    """A fitted estimator; the modalities are its column groups, joined side by side: by name where they are DataFrames, else in the order given."""
+    """A fitted estimator; the modalities are its column groups, joined side by side: by name where they are
+    DataFrames, else in the order given.
+    """
 
     estimator: Any
 
@@ -44,7 +46,9 @@ class EstimatorModel(Model):
         try:
             return getattr(self.estimator, method)(self._table(inputs))
         except NotFittedError as error:
-            raise InputError(f"the estimator {self.name} is not fitted: expected a trained one; call its fit first.") from error
+            raise InputError(
+                f"the estimator {self.name} is not fitted: expected a trained one; call its fit first."
+            ) from error
 
     def _table(self, inputs: Mapping[str, Any]) -> Any:
         if not all(isinstance(values, pd.DataFrame) for values in inputs.values()):

@@ -1,4 +1,6 @@
-"""A torch module: evaluation mode, no gradients, on its own device and in its own type; everything restored afterwards."""
+"""A torch module: evaluation mode, no gradients, on its own device and in its own type; everything restored
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from modalens.models.base import Model, require_keywords
 
 @dataclass(frozen=True)
 class TorchModel(Model):
-    """A torch module that takes modalities by keyword. NumPy and pandas inputs become tensors on its device, floating ones in its type; tensors must match both already."""
+    """A torch module that takes modalities by keyword. NumPy and pandas inputs become tensors on its device, floating
+    ones in its type; tensors must match both already.
+    """
 
     module: torch.nn.Module
 
@@ -32,7 +36,10 @@ class TorchModel(Model):
 
     @property
     def dtype(self) -> torch.dtype:
-        return next((parameter.dtype for parameter in self.module.parameters() if parameter.is_floating_point()), torch.get_default_dtype())
+        return next(
+            (parameter.dtype for parameter in self.module.parameters() if parameter.is_floating_point()),
+            torch.get_default_dtype(),
+        )
 
     def require(self, names: tuple[str, ...]) -> None:
         require_keywords(self.module.forward, self.name, names)
@@ -76,7 +83,9 @@ class TorchModel(Model):
 
 
 def _numbers(table: pd.DataFrame | pd.Series) -> Any:
-    """A table of numbers and truth values as an array; one with text or categories stays as it is, for the module to read."""
+    """A table of numbers and truth values as an array; one with text or categories stays as it is, for the module to
+    read.
+    """
     values = table.to_numpy()
     types = table.dtypes if isinstance(table, pd.DataFrame) else [table.dtype]
     if values.dtype != object:

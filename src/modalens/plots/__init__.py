@@ -1,9 +1,9 @@
-"""Figures from an explanation, with matplotlib: each function draws one on the axes it is given, or on its own, and returns the axes.
+"""Figures from an explanation, with matplotlib: each function draws one on the axes it is given, or on its own, and
+    returns the axes.
 
     from modalens import plots
 
-    ax = plots.contributions(explanation)
-    ax.figure.savefig("contributions.pdf")
+    ax = plots.contributions(explanation) ax.figure.savefig("contributions.pdf")
 
 Nothing is shown, and no setting of matplotlib is changed.
 """
@@ -14,4 +14,13 @@ from modalens.plots.overview import overview
 from modalens.plots.parts import parts
 from modalens.plots.reliance import reliance
 
-__all__ = ["contributions", "interaction_matrix", "interaction_scores", "orders", "overview", "part_contributions", "parts", "reliance"]
+__all__ = [
+    "contributions",
+    "interaction_matrix",
+    "interaction_scores",
+    "orders",
+    "overview",
+    "part_contributions",
+    "parts",
+    "reliance",
+]

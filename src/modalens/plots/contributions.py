@@ -8,18 +8,33 @@ from matplotlib.axes import Axes
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
 from modalens.plots.reading import bounds_of, contribution_views, require
-from modalens.plots.style import BLUE, ERROR_BAR, SERIES, axes_of, drawn, light_grid, name_rows, percent_axis, plain, titled, whiskers
+from modalens.plots.style import (
+    BLUE,
+    ERROR_BAR,
+    SERIES,
+    axes_of,
+    drawn,
+    light_grid,
+    name_rows,
+    percent_axis,
+    plain,
+    titled,
+    whiskers,
+)
 
 
 @drawn
 def contributions(explanation: Explanation, *, ax: Axes | None = None) -> Axes:
-    """Bars by modality: its share when hidden part by part, when hidden as a whole, and by the Shapley value, with intervals.
+    """Bars by modality: its share when hidden part by part, when hidden as a whole, and by the Shapley value, with
+        intervals.
 
     Raises InputError where the explanation has neither Occlusion nor Shapley.
     """
     views = contribution_views(explanation)
     if not views:
-        raise InputError(f"this needs the measure Occlusion or Shapley, and the explanation holds {listed(explanation.results)}: explain(..., measures=[ml.Occlusion(), ml.Shapley()]).")
+        raise InputError(
+            f"this needs the measure Occlusion or Shapley, and the explanation holds {listed(explanation.results)}: explain(..., measures=[ml.Occlusion(), ml.Shapley()])."
+        )
     names = list(explanation.modalities)
     ax = axes_of(ax, height=1.0 + 0.24 * len(names) * (len(views) + 1))
     thickness = 0.8 / len(views)
@@ -27,14 +42,23 @@ def contributions(explanation: Explanation, *, ax: Axes | None = None) -> Axes:
     for place, (words, result, array) in enumerate(views):
         shares = 100 * np.asarray(getattr(result, array).values, dtype=float)
         at = np.arange(len(names)) + (place - (len(views) - 1) / 2) * thickness
-        ax.barh(at, np.nan_to_num(shares), height=0.92 * thickness, color=SERIES[place % len(SERIES)], label=plain(words))
+        ax.barh(
+            at, np.nan_to_num(shares), height=0.92 * thickness, color=SERIES[place % len(SERIES)], label=plain(words)
+        )
         bounds = bounds_of(result, array)
         lengths = whiskers(shares, None if bounds is None else 100 * bounds)
         if lengths is not None:
             ax.errorbar(shares, at, xerr=lengths, **ERROR_BAR)
         for share, height, right in zip(shares, at, shares if lengths is None else shares + lengths[1], strict=True):
             said = "n/a" if np.isnan(share) else f"{share:.0f}" if share == 0 or share >= 9.95 else f"{share:.1f}"
-            ax.annotate(said, (np.nan_to_num(right), height), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7.5)
+            ax.annotate(
+                said,
+                (np.nan_to_num(right), height),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7.5,
+            )
             reach = max(reach, np.nan_to_num(right))
     name_rows(ax, names)
     percent_axis(ax, "share of the change in the output (%)", most=min(108.0, max(20.0, 1.12 * reach)))
@@ -44,7 +68,8 @@ def contributions(explanation: Explanation, *, ax: Axes | None = None) -> Axes:
 
 @drawn
 def part_contributions(explanation: Explanation, modality: str, *, top: int = 12, ax: Axes | None = None) -> Axes:
-    """The parts of one modality that carry most, such as the biomarkers of a table: their shares of the whole change, the largest on top.
+    """The parts of one modality that carry most, such as the biomarkers of a table: their shares of the whole change,
+    the largest on top.
 
     Raises InputError where Occlusion is missing, or where samples don't share their parts (words).
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -21,7 +22,8 @@ WIDTH = 10.5
 
 
 def overview(explanation: Explanation, *, output: str | None = None, width: float = WIDTH) -> Figure:
-    """All figures of the explanation as one: contributions, parts of its tables, interactions, reliance. `output` names one where each is scored by itself.
+    """All figures of the explanation as one: contributions, parts of its tables, interactions, reliance. `output`
+        names one where each is scored by itself.
 
     Raises InputError where the explanation has no measure that there is a figure for.
     """
@@ -56,15 +58,21 @@ def figures(explanation: Explanation, *, output: str | None = None) -> list[tupl
         panels.append((lambda ax: orders(explanation, output=chosen, ax=ax), 2.2))
     if results_of(explanation, "reliance"):
         panels.append((lambda ax: reliance(explanation, ax=ax), 1.5 + 0.42 * modalities))
-    panels += [(lambda ax, name=name: part_contributions(explanation, name, top=10, ax=ax), 3.0) for name in tables_of(explanation)]  # type: ignore[misc]
+    panels += [(partial(part_contributions, explanation, name, top=10), 3.0) for name in tables_of(explanation)]
     return panels
 
 
 def tables_of(explanation: Explanation, most: int = 3) -> list[str]:
-    """The modalities whose parts have names of their own, such as the columns of a table, and more than one of them; those that carry most."""
+    """The modalities whose parts have names of their own, such as the columns of a table, and more than one of them;
+    those that carry most.
+    """
     occlusion = result_of(explanation, "occlusion")
     if occlusion is None:
         return []
     kinds = explanation.provenance["modalities"]
-    named = [name for name, shares in occlusion.part_contribution.items() if shares.size > 1 and shares.sum() > 0 and kinds[name].startswith("Tabular")]
+    named = [
+        name
+        for name, shares in occlusion.part_contribution.items()
+        if shares.size > 1 and shares.sum() > 0 and kinds[name].startswith("Tabular")
+    ]
     return sorted(named, key=lambda name: -float(occlusion.contribution.sel(modality=name)))[:most]

@@ -1,6 +1,7 @@
 """The honest maps of one sample: how much each part changes the output, and, for a named output, in which direction.
 
-Two pictures and no third: amounts (the sum over outputs of |p0 - p_l|, which is what the measure counts) from white to dark, and signed changes p0 - p_l of one output around white.
+Two pictures and no third: amounts (the sum over outputs of |p0 - p_l|, which is what the measure counts) from white
+    to dark, and signed changes p0 - p_l of one output around white.
 """
 
 from __future__ import annotations
@@ -20,7 +21,18 @@ from matplotlib.transforms import Affine2D
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
 from modalens.plots.reading import patches, require, space_of, space_words
-from modalens.plots.style import PART_AMOUNTS, SIGNED, aside, axes_of, drawn, ink_on, light_grid, name_rows, plain, titled
+from modalens.plots.style import (
+    PART_AMOUNTS,
+    SIGNED,
+    aside,
+    axes_of,
+    drawn,
+    ink_on,
+    light_grid,
+    name_rows,
+    plain,
+    titled,
+)
 
 OPAQUE = 0.8
 """How much the strongest colour covers the image beneath; a patch that changes nothing leaves it as it is."""
@@ -30,11 +42,19 @@ LINE = 52
 
 
 @drawn
-def parts(explanation: Explanation, modality: str, sample: int = 0, *, output: str | None = None, top: int = 15, ax: Axes | None = None) -> Axes:
+def parts(
+    explanation: Explanation,
+    modality: str,
+    sample: int = 0,
+    *,
+    output: str | None = None,
+    top: int = 15,
+    ax: Axes | None = None,
+) -> Axes:
     """How much each part of one sample changes the output: patches over the image, coloured words, or bars.
 
-    Without `output`, amounts summed over all outputs; with it, signed: red parts raise this output, blue ones lower it. Bars are cut after the `top` largest. The image lies
-    beneath where the explanation still has its inputs.
+    Without `output`, amounts summed over all outputs; with it, signed: red parts raise this output, blue ones lower
+    it. Bars are cut after the `top` largest. The image lies beneath where the explanation still has its inputs.
 
     Raises InputError where Occlusion, the modality, the sample or the output is missing.
     """
@@ -42,7 +62,11 @@ def parts(explanation: Explanation, modality: str, sample: int = 0, *, output: s
     values = np.asarray(changes.values, dtype=float)
     norm, colours = scale(values, signed=output is not None)
     unit = space_words(space_of(explanation))
-    label = f"change of the {unit}, summed over outputs" if output is None else f"change of the {unit} of {output}\n(red: this part raises it, blue: it lowers it)"
+    label = (
+        f"change of the {unit}, summed over outputs"
+        if output is None
+        else f"change of the {unit} of {output}\n(red: this part raises it, blue: it lowers it)"
+    )
     where = patches(changes.part.values) if "part" in changes.coords else None
     if where is not None:
         ax = axes_of(ax, width=4.4, height=3.8)
@@ -73,7 +97,11 @@ def parts(explanation: Explanation, modality: str, sample: int = 0, *, output: s
 def scale(values: np.ndarray, *, signed: bool) -> tuple[Normalize, Colormap]:
     """From 0 to the largest amount, or the same distance to both sides of 0."""
     largest = max(float(np.nanmax(abs(values), initial=0)), float(np.finfo(float).tiny))
-    return (Normalize(-largest, largest), mpl.colormaps[SIGNED]) if signed else (Normalize(0, largest), mpl.colormaps[PART_AMOUNTS])
+    return (
+        (Normalize(-largest, largest), mpl.colormaps[SIGNED])
+        if signed
+        else (Normalize(0, largest), mpl.colormaps[PART_AMOUNTS])
+    )
 
 
 def see_through(colours: Colormap, *, signed: bool) -> Colormap:
@@ -85,16 +113,24 @@ def see_through(colours: Colormap, *, signed: bool) -> Colormap:
 
 
 def _changes(explanation: Explanation, modality: str, sample: int, output: str | None) -> Any:
-    """One sample's changes by part: summed amounts, or signed for one output; without the parts that it does not have."""
+    """One sample's changes by part: summed amounts, or signed for one output; without the parts that it does not
+    have.
+    """
     result = require(explanation, "occlusion")
     if modality not in result.parts:
-        raise InputError(f"{modality!r} is no modality of the explanation{nearest(modality, result.parts)}: give one of {listed(result.parts)}.")
+        raise InputError(
+            f"{modality!r} is no modality of the explanation{nearest(modality, result.parts)}: give one of {listed(result.parts)}."
+        )
     changes = result.parts[modality]
     if not 0 <= sample < changes.sizes["sample"]:
-        raise InputError(f"sample={sample} is not there: the explanation has {changes.sizes['sample']}, numbered from 0.")
+        raise InputError(
+            f"sample={sample} is not there: the explanation has {changes.sizes['sample']}, numbered from 0."
+        )
     names = [str(name) for name in changes.output.values]
     if output is not None and output not in names:
-        raise InputError(f"output={output!r} is no output of the explanation, which has {listed(names[:12])}{nearest(output, names)}.")
+        raise InputError(
+            f"output={output!r} is no output of the explanation, which has {listed(names[:12])}{nearest(output, names)}."
+        )
     count = int(result.part_count.sel(modality=modality).isel(sample=sample))
     own = changes.isel(sample=sample, part=slice(count))
     ragged = "part" not in changes.coords or changes.part.dtype.kind in "iuf"
@@ -126,7 +162,14 @@ def _picture(samples: Any, sample: int, where: list[tuple[int, int, int, int]]) 
     return (values - low) / (high - low) if high > low else np.full_like(values, 0.5)
 
 
-def _patch_map(ax: Axes, values: np.ndarray, where: list[tuple[int, int, int, int]], picture: np.ndarray | None, norm: Normalize, colours: Colormap) -> None:
+def _patch_map(
+    ax: Axes,
+    values: np.ndarray,
+    where: list[tuple[int, int, int, int]],
+    picture: np.ndarray | None,
+    norm: Normalize,
+    colours: Colormap,
+) -> None:
     height, width = 1 + max(place[1] for place in where), 1 + max(place[3] for place in where)
     grid = np.full((height, width), np.nan)
     for value, (top, bottom, left, right) in zip(values, where, strict=True):
@@ -155,14 +198,26 @@ def _lines(words: list[str]) -> list[tuple[float, int]]:
 
 
 def _coloured_words(ax: Axes, values: np.ndarray, words: list[str], norm: Normalize, colours: Colormap) -> None:
-    """Words as outlines in data units, so that they keep their boxes at every size: one unit is the width of a character."""
+    """Words as outlines in data units, so that they keep their boxes at every size: one unit is the width of a
+    character.
+    """
     font = FontProperties(family="DejaVu Sans Mono")
     letter = TextPath((0, 0), "m" * 100, size=1, prop=font).get_extents().width / 100
     places = _lines(words)
     for word, value, (column, line) in zip(words, values, places, strict=True):
         colour = colours(norm(value))
-        box = Rectangle((column, 2.4 * line - 1.5), len(word) + 0.8, 2.1, facecolor=colour, edgecolor="#BBBBBB", linewidth=0.4, label=plain(word))
-        shape = TextPath((0, 0), plain(word), size=1 / letter, prop=font).transformed(Affine2D().scale(1, -1).translate(column + 0.4, 2.4 * line))
+        box = Rectangle(
+            (column, 2.4 * line - 1.5),
+            len(word) + 0.8,
+            2.1,
+            facecolor=colour,
+            edgecolor="#BBBBBB",
+            linewidth=0.4,
+            label=plain(word),
+        )
+        shape = TextPath((0, 0), plain(word), size=1 / letter, prop=font).transformed(
+            Affine2D().scale(1, -1).translate(column + 0.4, 2.4 * line)
+        )
         ax.add_patch(box)
         ax.add_patch(PathPatch(shape, facecolor=ink_on(colour), linewidth=0))
     ax.set_xlim(-0.1, max(LINE, *(column + len(word) for word, (column, _) in zip(words, places, strict=True))) + 1)
@@ -175,7 +230,14 @@ def _coloured_words(ax: Axes, values: np.ndarray, words: list[str], norm: Normal
 
 
 def _bars(ax: Axes, values: np.ndarray, names: list[str], colours: Any, label: str) -> None:
-    ax.barh(np.arange(len(values)), values, height=min(0.74, 0.3 + 0.14 * len(values)), color=colours, edgecolor="#555555", linewidth=0.5)
+    ax.barh(
+        np.arange(len(values)),
+        values,
+        height=min(0.74, 0.3 + 0.14 * len(values)),
+        color=colours,
+        edgecolor="#555555",
+        linewidth=0.5,
+    )
     name_rows(ax, names, width=34)
     if (values < 0).any():
         ax.axvline(0, color="#333333", linewidth=0.7)
@@ -188,9 +250,15 @@ def _bars(ax: Axes, values: np.ndarray, names: list[str], colours: Any, label: s
 def _colour_bar(ax: Axes, norm: Normalize, colours: Colormap, label: str, *, horizontal: bool = False) -> None:
     figure = ax.get_figure()
     assert figure is not None
-    where: dict[str, Any] = {"orientation": "horizontal", "location": "bottom", "shrink": 0.5, "aspect": 40, "pad": 0.02} if horizontal else {"shrink": 0.9, "aspect": 25, "pad": 0.03}
+    where: dict[str, Any] = (
+        {"orientation": "horizontal", "location": "bottom", "shrink": 0.5, "aspect": 40, "pad": 0.02}
+        if horizontal
+        else {"shrink": 0.9, "aspect": 25, "pad": 0.03}
+    )
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, **where)
     bar.set_label(plain(label), fontsize=7.5)
     bar.ax.tick_params(labelsize=7, length=2)
     bar.outline.set_linewidth(0.5)
-    bar.ax.set_facecolor("#B5B5B5" if isinstance(colours, ListedColormap) else "white")  # what lies beneath an image's layer is grey
+    bar.ax.set_facecolor(
+        "#B5B5B5" if isinstance(colours, ListedColormap) else "white"
+    )  # what lies beneath an image's layer is grey

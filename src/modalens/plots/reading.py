@@ -1,4 +1,6 @@
-"""How figures, tables and sentences read an explanation: which results it holds, told by their arrays so that a measure may bear any name, and each number with its bounds."""
+"""How figures, tables and sentences read an explanation: which results it holds, told by their arrays so that a
+measure may bear any name, and each number with its bounds.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,13 @@ SIGNS: dict[str, frozenset[str]] = {
 }
 """The arrays by which the result of a measure is known."""
 
-MEASURES = {"occlusion": "Occlusion", "shapley": "Shapley", "intershap": "InterSHAP", "interactions": "Interactions", "reliance": "Reliance"}
+MEASURES = {
+    "occlusion": "Occlusion",
+    "shapley": "Shapley",
+    "intershap": "InterSHAP",
+    "interactions": "Interactions",
+    "reliance": "Reliance",
+}
 
 SPACES = {"probability": "probability", "logit": "log-odds", "raw": "output"}
 
@@ -47,7 +55,9 @@ def require(explanation: Explanation, kind: Kind) -> Result:
     """The first result of one measure. Raises InputError where there is none, and says which measure to ask for."""
     result = result_of(explanation, kind)
     if result is None:
-        raise InputError(f"this needs the measure {MEASURES[kind]}, and the explanation holds {listed(explanation.results)}: explain(..., measures=[ml.{MEASURES[kind]}(), ...]).")
+        raise InputError(
+            f"this needs the measure {MEASURES[kind]}, and the explanation holds {listed(explanation.results)}: explain(..., measures=[ml.{MEASURES[kind]}(), ...])."
+        )
     return result
 
 
@@ -60,7 +70,10 @@ def bounds_of(result: Result, name: str) -> xr.DataArray | None:
 def contribution_views(explanation: Explanation) -> list[tuple[str, Result, str]]:
     """The answers there are to `how much does each modality carry`: what it is called, the result, and its array."""
     views = []
-    for kind, named in (("occlusion", ((PART_BY_PART, "contribution"), (AS_A_WHOLE, "anchor"))), ("shapley", ((SHAPLEY, "contribution"),))):
+    for kind, named in (
+        ("occlusion", ((PART_BY_PART, "contribution"), (AS_A_WHOLE, "anchor"))),
+        ("shapley", ((SHAPLEY, "contribution"),)),
+    ):
         found = results_of(explanation, kind)  # type: ignore[arg-type]
         for name, result in found.items():
             suffix = "" if len(found) == 1 else f" ({name})"
@@ -96,19 +109,25 @@ def target_words(explanation: Explanation) -> str:
 
 
 def one_output(array: xr.DataArray, output: str | None, by: xr.DataArray) -> tuple[xr.DataArray, str | None]:
-    """The slice of one output, where each is scored by itself: the named one, or that with the largest `by`; and its name."""
+    """The slice of one output, where each is scored by itself: the named one, or that with the largest `by`; and its
+    name.
+    """
     if "output" not in array.dims:
         return array, None
     names = [str(name) for name in array.output.values]
     if output is None:
         output = names[int(by.fillna(-np.inf).argmax("output"))]
     if output not in names:
-        raise InputError(f"output={output!r} is no output of the explanation, which has {listed(names[:12])}{nearest(output, names)}.")
+        raise InputError(
+            f"output={output!r} is no output of the explanation, which has {listed(names[:12])}{nearest(output, names)}."
+        )
     return array.sel(output=output), output
 
 
 def patches(names: Sequence[str]) -> list[tuple[int, int, int, int]] | None:
-    """Where image patches lie, (first row, last row, first column, last column), read from their names; None where the parts are no patches."""
+    """Where image patches lie, (first row, last row, first column, last column), read from their names; None where
+    the parts are no patches.
+    """
     found = [re.fullmatch(r"rows (\d+)-(\d+), columns (\d+)-(\d+)", str(name)) for name in names]
     if not found or not all(found):
         return None

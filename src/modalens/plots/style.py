@@ -1,4 +1,6 @@
-"""How all figures look: colours that colour-blind readers tell apart (Okabe and Ito), sizes for print, and text that is taken as it is."""
+"""How all figures look: colours that colour-blind readers tell apart (Okabe and Ito), sizes for print, and text that
+is taken as it is.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#6E6E6E"
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#6E6E6E",
+)
 SERIES = (BLUE, SKY, ORANGE, GREEN, PURPLE, VERMILION)
 
 AMOUNTS = "Blues"
@@ -77,7 +87,9 @@ def drawn(figure: Callable[Arguments, Axes]) -> Callable[Arguments, Axes]:
 
 
 def axes_of(ax: Axes | None, width: float = 6.0, height: float = 3.0) -> Axes:
-    """The axes to draw on: the given ones, or those of a new figure, which pyplot does not know and so never holds on to."""
+    """The axes to draw on: the given ones, or those of a new figure, which pyplot does not know and so never holds on
+    to.
+    """
     if ax is not None:
         return ax
     axes: Axes = Figure(figsize=(width, height), layout="constrained").subplots()
@@ -102,7 +114,9 @@ def wrapped(text: object, width: int = 24) -> str:
 
 
 def whiskers(values: np.ndarray, bounds: xr.DataArray | None) -> np.ndarray | None:
-    """Lengths of the error bars, (2, n); None where there is no interval. A percentile interval need not hold the value: then one side is 0."""
+    """Lengths of the error bars, (2, n); None where there is no interval. A percentile interval need not hold the
+    value: then one side is 0.
+    """
     if bounds is None:
         return None
     lower, upper = (np.asarray(bounds.sel(bound=bound).values, dtype=float) for bound in ("lower", "upper"))
@@ -142,10 +156,21 @@ def titled(ax: Axes, title: str, columns: int = 0) -> None:
     """The title, and below it a legend in this many columns."""
     ax.set_title(plain(title), pad=22 if columns else 6)
     if columns:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.1, handlelength=1.2, columnspacing=1.2, handletextpad=0.5)
+        ax.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1.0),
+            ncols=columns,
+            borderaxespad=0.1,
+            handlelength=1.2,
+            columnspacing=1.2,
+            handletextpad=0.5,
+        )
 
 
 def ink_on(colour: Any) -> str:
     """Black or white, whichever is read better on this colour."""
-    red, green, blue = ((channel / 12.92) if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in mpl.colors.to_rgb(colour))
+    red, green, blue = (
+        (channel / 12.92) if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+        for channel in mpl.colors.to_rgb(colour)
+    )
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "white"

@@ -21,7 +21,8 @@ def write_folder(
     scores: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
 ) -> list[Path]:
-    """Write `<name>.nc`, `<name>.csv`, `<name>.svg`, `<name>.png` and `<name>.html` for each explanation, by its name, and say which files there are.
+    """Write `<name>.nc`, `<name>.csv`, `<name>.svg`, `<name>.png` and `<name>.html` for each explanation, by its
+    name, and say which files there are.
 
     Raises InputError where the folder can't be made or written to.
     """
@@ -36,7 +37,9 @@ def write_folder(
             figure = explanation.plot()
             for ending in ("svg", "png"):
                 figure.savefig(target / f"{name}.{ending}", dpi=150, bbox_inches="tight")
-            page = write_page(explanation, target / f"{name}.html", title=title, preface=preface, scores=scores, notes=notes)
+            page = write_page(
+                explanation, target / f"{name}.html", title=title, preface=preface, scores=scores, notes=notes
+            )
             written += [table, target / f"{name}.svg", target / f"{name}.png", page]
         return written
     except OSError as error:

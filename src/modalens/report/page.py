@@ -1,4 +1,6 @@
-"""One plain HTML file from an explanation: the answer in words, figures, tables, and everything needed to doubt it. It loads nothing and runs nothing."""
+"""One plain HTML file from an explanation: the answer in words, figures, tables, and everything needed to doubt it.
+It loads nothing and runs nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,10 @@ from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.plots.overview import tables_of
 from modalens.plots.reading import contribution_views, one_output, result_of
-from modalens.report.headline import headline
-from modalens.report.wording import NOT_DEFINED, in_words, quote
-from modalens.summary import Table, baselines_in_words, by_topic, caveats, title_words
+from modalens.summary import baselines_in_words, caveats, title_words
+from modalens.summary.headline import headline
+from modalens.summary.tables import Table, by_topic
+from modalens.summary.wording import NOT_DEFINED, in_words, quote
 
 FOLDER = Path(__file__).parent
 
@@ -72,9 +75,11 @@ def write_page(
     ----------
     title : of the page; the model's name unless given.
     preface : what the reader should know first, in plain text; an empty line begins a paragraph.
-    scores : scores of models trained with and without modalities, which tell whether a modality is useful, not only used; a row each.
+    scores : scores of models trained with and without modalities, which tell whether a modality is useful, not only
+        used; a row each.
     notes : further sentences for the caveats.
-    samples : positions of patients to show part by part. What is shown of them, such as the image or the words, is in the file: none unless asked for.
+    samples : positions of patients to show part by part. What is shown of them, such as the image or the words, is in
+        the file: none unless asked for.
 
     Raises InputError where the file can't be written, or a sample is not there.
     """
@@ -96,7 +101,13 @@ def write_page(
 @cache
 def _templates() -> jinja2.Environment:
     """The templates, in which everything is escaped unless it is the style sheet, which is ours."""
-    return jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _style() -> Markup:
@@ -135,18 +146,49 @@ def _sections(explanation: Explanation) -> list[Section]:
     if contribution_views(explanation):
         shown = [_picture(plots.contributions(explanation), _alt_of(topics["contribution"]))]
         for name in tables_of(explanation):
-            shown.append(_picture(plots.part_contributions(explanation, name), f"Bars of the parts of {name} that carry most; the largest are in the table of parts."))
-        found.append(Section(title="How much each modality carries", words=CONTRIBUTION_WORDS, figures=tuple(shown), tables=tuple(topics["contribution"])))
+            shown.append(
+                _picture(
+                    plots.part_contributions(explanation, name),
+                    f"Bars of the parts of {name} that carry most; the largest are in the table of parts.",
+                )
+            )
+        found.append(
+            Section(
+                title="How much each modality carries",
+                words=CONTRIBUTION_WORDS,
+                figures=tuple(shown),
+                tables=tuple(topics["contribution"]),
+            )
+        )
     if topics["interaction"]:
-        shown = [_picture(plots.orders(explanation, output=output), "Stacked bars of what single modalities, pairs and larger sets do; the numbers are in the tables below.")]
+        shown = [
+            _picture(
+                plots.orders(explanation, output=output),
+                "Stacked bars of what single modalities, pairs and larger sets do; the numbers are in the tables below.",
+            )
+        ]
         if intershap is not None:
             alt = f"Heat map of what each modality does by itself and with each other one{'' if output is None else f', for {output}'}; the pairs are in a table below."
             scored = _picture(plots.interaction_scores(explanation, output=output), _alt_of(topics["interaction"]))
             shown = [scored, *shown, _picture(plots.interaction_matrix(explanation, output=output), alt)]
-        found.append(Section(title="Whether modalities are combined", words=INTERACTION_WORDS, figures=tuple(shown), tables=tuple(topics["interaction"])))
+        found.append(
+            Section(
+                title="Whether modalities are combined",
+                words=INTERACTION_WORDS,
+                figures=tuple(shown),
+                tables=tuple(topics["interaction"]),
+            )
+        )
     if topics["reliance"]:
         pictured = _picture(plots.reliance(explanation), _alt_of(topics["reliance"]))
-        found.append(Section(title="How well it predicts without them", words=RELIANCE_WORDS, figures=(pictured,), tables=tuple(topics["reliance"])))
+        found.append(
+            Section(
+                title="How well it predicts without them",
+                words=RELIANCE_WORDS,
+                figures=(pictured,),
+                tables=tuple(topics["reliance"]),
+            )
+        )
     if topics["other"]:
         found.append(Section(title="Other measures", words=(), figures=(), tables=tuple(topics["other"])))
     return found
@@ -176,7 +218,8 @@ def _evaluated(explanation: Explanation) -> dict[str, str]:
     background = about["background"]
     rows = in_words([f"{count:,} of {name}" for name, count in about["encoder_rows"].items()])
     return {
-        "Patients": f"{about['samples']:,} samples; {background['rows']:,} background samples" + (", the same ones" if background["are_the_explained_samples"] else ""),
+        "Patients": f"{about['samples']:,} samples; {background['rows']:,} background samples"
+        + (", the same ones" if background["are_the_explained_samples"] else ""),
         "Modalities": "; ".join(f"{name}: {words}" for name, words in about["modalities"].items()),
         "Model's task and outputs": f"{about['task']}: {', '.join(about['outputs'])}",
         "What was measured": f"For each set S of inputs that the model is given as they are: {about['value_function']}.",
@@ -204,8 +247,15 @@ def _versions(explanation: Explanation) -> dict[str, str]:
 
 
 def _scores_section(scores: pd.DataFrame) -> Section:
-    rows = tuple((str(index), *(_number(value) for value in row)) for index, row in zip(scores.index, scores.to_numpy(dtype=object), strict=True))
-    table = Table(title="Scores of trained models", columns=(str(scores.index.name or "model"), *map(str, scores.columns)), rows=rows)
+    rows = tuple(
+        (str(index), *(_number(value) for value in row))
+        for index, row in zip(scores.index, scores.to_numpy(dtype=object), strict=True)
+    )
+    table = Table(
+        title="Scores of trained models",
+        columns=(str(scores.index.name or "model"), *map(str, scores.columns)),
+        rows=rows,
+    )
     words = (
         "These models were trained with and without modalities. Where one without a modality scores as well, that modality is not needed, however much the model above uses it.",
     )
@@ -219,8 +269,13 @@ def _number(value: Any) -> str:
 
 
 def _sample_section(explanation: Explanation, sample: int) -> Section:
-    words = ("How much the output changes when each part of this one patient's input is hidden. The darker, the more; a part without colour changes nothing.",)
-    named = [(name, f"The parts of {name} of sample {sample}, coloured by how much each changes the output.") for name in explanation.modalities]
+    words = (
+        "How much the output changes when each part of this one patient's input is hidden. The darker, the more; a part without colour changes nothing.",
+    )
+    named = [
+        (name, f"The parts of {name} of sample {sample}, coloured by how much each changes the output.")
+        for name in explanation.modalities
+    ]
     pictures = tuple(_picture(plots.parts(explanation, name, sample), alt) for name, alt in named)
     return Section(title=f"Sample {sample}, part by part", words=words, figures=pictures, tables=())
 
@@ -229,20 +284,32 @@ def _sample_section(explanation: Explanation, sample: int) -> Section:
 
 
 def _picture(ax: Axes, alt: str) -> Picture:
-    """A figure as a vector image within the page. As an image it can't run or load anything, and its names can't clash with another's."""
+    """A figure as a vector image within the page. As an image it can't run or load anything, and its names can't
+    clash with another's.
+    """
     figure = ax.get_figure(root=True)
     assert figure is not None
     drawing = io.BytesIO()
     with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "modalens"}):
-        figure.savefig(drawing, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.05)
+        figure.savefig(
+            drawing, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.05
+        )
     image = drawing.getvalue()
     points = re.search(rb'<svg[^>]*? width="([\d.]+)pt"', image)
     assert points is not None
-    return Picture(source=f"data:image/svg+xml;base64,{base64.b64encode(image).decode('ascii')}", alt=alt, width=round(float(points[1]) * PIXELS_PER_POINT))
+    return Picture(
+        source=f"data:image/svg+xml;base64,{base64.b64encode(image).decode('ascii')}",
+        alt=alt,
+        width=round(float(points[1]) * PIXELS_PER_POINT),
+    )
 
 
 def _alt_of(tables: Sequence[Table]) -> str:
     """A figure in words: the rows of the table it is drawn from."""
     table = tables[0]
-    rows = "; ".join(f"{row[0]}: " + ", ".join(f"{column} {cell}" for column, cell in zip(table.columns[1:], row[1:], strict=True) if cell) for row in table.rows)
+    rows = "; ".join(
+        f"{row[0]}: "
+        + ", ".join(f"{column} {cell}" for column, cell in zip(table.columns[1:], row[1:], strict=True) if cell)
+        for row in table.rows
+    )
     return f"{table.title}. {rows}."

@@ -1,4 +1,6 @@
-"""What an explanation says, in a few sentences: which modality carries most, whether modalities are combined, what is ignored, and what makes the answer doubtful."""
+"""What an explanation says, in a few sentences: which modality carries most, whether modalities are combined, what is
+ignored, and what makes the answer doubtful.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,22 @@ from modalens.explanation import DISAGREEMENT, Explanation
 from modalens.measures import Result
 from modalens.measures.reliance import COLLAPSE
 from modalens.plots.reading import bounds_of, contribution_views, pairs, result_of, results_of, space_of
-from modalens.report.wording import baseline_label, capital, in_words, metric_words, points, quote, rounded_percent, score, with_bounds
+from modalens.summary.wording import (
+    baseline_label,
+    capital,
+    in_words,
+    metric_words,
+    points,
+    quote,
+    rounded_percent,
+    score,
+    with_bounds,
+)
 
 MARGIN = 0.01
-"""Interaction counts as shown where even the lower bound of what is beyond an additive model lies above this share, a convention."""
+"""Interaction counts as shown where even the lower bound of what is beyond an additive model lies above this share, a
+convention.
+"""
 
 CHANCE = {"auc": 0.5, "r2": 0.0}
 """What a model that knows nothing scores."""
@@ -22,8 +36,16 @@ CHANCE = {"auc": 0.5, "r2": 0.0}
 
 def headline(explanation: Explanation) -> list[str]:
     """The answer in sentences, the most important first."""
-    sentences = [*_carries(explanation), *_combines(explanation), *_ignores(explanation), *_depends_on_baseline(explanation), *_knows_nothing(explanation)]
-    return sentences or ["None of the measures asked for says which modality carries most or whether they are combined; the numbers are below."]
+    sentences = [
+        *_carries(explanation),
+        *_combines(explanation),
+        *_ignores(explanation),
+        *_depends_on_baseline(explanation),
+        *_knows_nothing(explanation),
+    ]
+    return sentences or [
+        "None of the measures asked for says which modality carries most or whether they are combined; the numbers are below."
+    ]
 
 
 # Which modality carries most ------------------------------------------------------------------------------------------------------
@@ -47,7 +69,12 @@ def _carries(explanation: Explanation) -> Iterator[str]:
 def _first_answer(words: str, result: Result, name: str) -> str:
     """The first place, or the first two where it is not certain which is first."""
     shares, bounds = _sorted_shares(result, name)
-    quoted = [with_bounds(shares.isel(modality=place), None if bounds is None else bounds.isel(modality=place), rounded_percent) for place in range(2)]
+    quoted = [
+        with_bounds(
+            shares.isel(modality=place), None if bounds is None else bounds.isel(modality=place), rounded_percent
+        )
+        for place in range(2)
+    ]
     first, second = (quote(shares.modality.item(place)) for place in range(2))
     if bounds is None:
         return f"{first} has the largest share of the change in the output, {quoted[0]}, {_asked(words)}; without intervals, whether that is chance can't be said"
@@ -93,7 +120,9 @@ def _clear(result: Result, name: str) -> bool:
     shares, bounds = _sorted_shares(result, name)
     if bounds is None or result.confidence is None:
         return False
-    lead = result.draws[name].sel(modality=shares.modality.item(0)) - result.draws[name].sel(modality=shares.modality.item(1))
+    lead = result.draws[name].sel(modality=shares.modality.item(0)) - result.draws[name].sel(
+        modality=shares.modality.item(1)
+    )
     return bool(lead.quantile((1 - result.confidence) / 2, skipna=True) > 0)
 
 
@@ -108,9 +137,16 @@ def _combines(explanation: Explanation) -> Iterator[str]:
         yield _combination(explanation, result, None)
         return
     verdicts = {str(output): _verdict(explanation, result, str(output)) for output in result.score.output.values}
-    shown, not_shown = ([output for output, verdict in verdicts.items() if (verdict == "beyond") == wanted] for wanted in (True, False))
+    shown, not_shown = (
+        [output for output, verdict in verdicts.items() if (verdict == "beyond") == wanted] for wanted in (True, False)
+    )
     if shown:
-        quoted = in_words([f"{quote(output)} ({rounded_percent(float(result.score.sel(output=output)))} interaction)" for output in shown])
+        quoted = in_words(
+            [
+                f"{quote(output)} ({rounded_percent(float(result.score.sel(output=output)))} interaction)"
+                for output in shown
+            ]
+        )
         yield f"Modalities are combined, beyond what an additive model would show, for {quoted}{f'; not shown for {_quoted(not_shown)}' if not_shown else ''}."
     else:
         yield "For no output is it shown that modalities are combined beyond what an additive model would show."
@@ -119,10 +155,16 @@ def _combines(explanation: Explanation) -> Iterator[str]:
 def _combination(explanation: Explanation, result: Result, output: str | None) -> str:
     verdict = _verdict(explanation, result, output)
     if verdict == "undefined":
-        return f"Whether modalities are combined can't be said: {result.reasons.get('score', 'the score is not defined')}."
+        return (
+            f"Whether modalities are combined can't be said: {result.reasons.get('score', 'the score is not defined')}."
+        )
     found = with_bounds(result.score, bounds_of(result, "score"), rounded_percent)
     null = result.null.sel(space=space_of(explanation))
-    additive = "an additive model would show none" if bool(null.isnull()) or float(null) < 1e-6 else f"an additive model would show {rounded_percent(float(null))} on the same patients"
+    additive = (
+        "an additive model would show none"
+        if bool(null.isnull()) or float(null) < 1e-6
+        else f"an additive model would show {rounded_percent(float(null))} on the same patients"
+    )
     evidence = f"{found} of its behaviour is interaction (InterSHAP); {additive}"
     excess, bounds = _beyond(explanation, result, output)
     if bounds is not None and not bool(null.isnull()) and float(null) >= 1e-6:
@@ -139,7 +181,9 @@ def _combination(explanation: Explanation, result: Result, output: str | None) -
 
 
 def _beyond(explanation: Explanation, result: Result, output: str | None) -> tuple[xr.DataArray, xr.DataArray | None]:
-    """The score beyond that of an additive model, which is 0 where the output itself is scored (no link), and its bounds."""
+    """The score beyond that of an additive model, which is 0 where the output itself is scored (no link), and its
+    bounds.
+    """
     space = space_of(explanation)
     name = "score" if bool(result.null.sel(space=space).isnull().all()) else "excess"
     found, bounds = result.arrays[name], bounds_of(result, name)
@@ -163,7 +207,9 @@ def _verdict(explanation: Explanation, result: Result, output: str | None) -> st
 
 
 def _has_clear_pair(explanation: Explanation, result: Result, output: str | None) -> bool:
-    """Whether some pair's signed mean leaves out 0. Asked only where the score is made of means: |mean| is above 0 by chance alone, mean |.| of a model without noise is not."""
+    """Whether some pair's signed mean leaves out 0. Asked only where the score is made of means: |mean| is above 0 by
+    chance alone, mean |.| of a model without noise is not.
+    """
     if result.settings.get("reading") != "paper":
         return True
     bounds = bounds_of(result, "signed")
@@ -175,7 +221,11 @@ def _has_clear_pair(explanation: Explanation, result: Result, output: str | None
 
 
 def _no_pair(explanation: Explanation, result: Result, output: str | None) -> str:
-    return "" if _has_clear_pair(explanation, result, output) else ", and for no pair of modalities does the interval of the signed interaction leave out 0"
+    return (
+        ""
+        if _has_clear_pair(explanation, result, output)
+        else ", and for no pair of modalities does the interval of the signed interaction leave out 0"
+    )
 
 
 # What is ignored, and what makes it doubtful -------------------------------------------------------------------------------------------
@@ -188,7 +238,9 @@ def _ignores(explanation: Explanation) -> Iterator[str]:
         return
     share = float(reliance.settings.get("collapse", COLLAPSE)) if reliance is not None else COLLAPSE
     if reliance is not None:
-        verdicts = {str(name): str(reliance.verdict.sel(modality=name).item()) for name in reliance.verdict.modality.values}
+        verdicts = {
+            str(name): str(reliance.verdict.sel(modality=name).item()) for name in reliance.verdict.modality.values
+        }
         ignored = [name for name, verdict in verdicts.items() if verdict == "ignored"]
         withheld = [name for name, verdict in verdicts.items() if verdict.startswith("withheld")]
     else:
@@ -216,13 +268,28 @@ def _depends_on_baseline(explanation: Explanation) -> Iterator[str]:
             continue
         worst = spread.fillna(0).argmax(...) if spread.dims else {}
         at = array.isel(worst)
-        where = f" of {quote(at.modality.item())}" if "modality" in at.coords else f" for {quote(at.output.item())}" if "output" in at.coords else ""
-        each = in_words([f"{rounded_percent(float(at.sel(baseline=one)))} with {baseline_label(str(one))} in its place" for one in at.baseline.values])
+        where = (
+            f" of {quote(at.modality.item())}"
+            if "modality" in at.coords
+            else f" for {quote(at.output.item())}"
+            if "output" in at.coords
+            else ""
+        )
+        each = in_words(
+            [
+                f"{rounded_percent(float(at.sel(baseline=one)))} with {baseline_label(str(one))} in its place"
+                for one in at.baseline.values
+            ]
+        )
         yield f"The answer depends on what stands in for what is hidden: {name}{where} is {each}."
 
 
 def _by_baseline(explanation: Explanation) -> Iterator[tuple[str, xr.DataArray]]:
-    for kind, array, words in (("occlusion", "anchor_by_baseline", "the share"), ("shapley", "by_baseline", "the Shapley share"), ("intershap", "by_baseline", "interaction")):
+    for kind, array, words in (
+        ("occlusion", "anchor_by_baseline", "the share"),
+        ("shapley", "by_baseline", "the Shapley share"),
+        ("intershap", "by_baseline", "interaction"),
+    ):
         for result in results_of(explanation, kind).values():  # type: ignore[arg-type]
             yield words, result.arrays[array]  # type: ignore[misc]
 

@@ -7,7 +7,7 @@ import pytest
 
 import modalens as ml
 from explained import lesion, multilabel, omics, pair, regression, report, sigmoid
-from modalens.report.headline import headline
+from modalens.summary.headline import headline
 
 
 def said(explanation: ml.Explanation) -> str:
@@ -16,9 +16,14 @@ def said(explanation: ml.Explanation) -> str:
 
 def test_who_carries_most_with_interval_and_the_other_ways_of_asking() -> None:
     explanation = report()
-    share, bounds = explanation.occlusion.contribution.sel(modality="report"), explanation.occlusion.interval["contribution"].sel(modality="report").values
+    share, bounds = (
+        explanation.occlusion.contribution.sel(modality="report"),
+        explanation.occlusion.interval["contribution"].sel(modality="report").values,
+    )
     first = headline(explanation)[0]
-    assert first.startswith(f"“report” carries most: {100 * float(share):.0f} % (95 % interval {100 * bounds[0]:.0f} to {100 * bounds[1]:.0f}) of the change")
+    assert first.startswith(
+        f"“report” carries most: {100 * float(share):.0f} % (95 % interval {100 * bounds[0]:.0f} to {100 * bounds[1]:.0f}) of the change"
+    )
     assert "by the Shapley value" in first
 
 
@@ -35,7 +40,14 @@ def test_ways_of_asking_that_disagree_are_named() -> None:
 
     random = np.random.default_rng(0)
     b = random.normal(size=(40, 1)) + 0.1 * random.normal(size=(40, 2))
-    explanation = ml.explain(model, {"a": random.normal(size=(40, 1)), "b": b}, measures=[ml.Occlusion()], baseline="zeros", output="raw", progress=False)
+    explanation = ml.explain(
+        model,
+        {"a": random.normal(size=(40, 1)), "b": b},
+        measures=[ml.Occlusion()],
+        baseline="zeros",
+        output="raw",
+        progress=False,
+    )
     assert explanation.occlusion.contribution.idxmax().item() == "b"
     assert "But “a” comes first when hidden as a whole" in headline(explanation)[0]
 
@@ -57,7 +69,14 @@ def test_a_score_of_means_needs_a_pair_that_leaves_out_zero() -> None:
     """Two samples out of three push one way, the others the other way: |mean| is far above 0 by chance alone."""
     sign = np.where(np.arange(12) % 2, 1.0, -1.0)[:, None]
     inputs = {"a": sign, "b": np.abs(np.random.default_rng(0).normal(size=(12, 1)))}
-    explanation = ml.explain(lambda a, b: a[:, 0] * b[:, 0], inputs, measures=[ml.InterSHAP(reading="paper")], baseline="zeros", output="raw", progress=False)
+    explanation = ml.explain(
+        lambda a, b: a[:, 0] * b[:, 0],
+        inputs,
+        measures=[ml.InterSHAP(reading="paper")],
+        baseline="zeros",
+        output="raw",
+        progress=False,
+    )
     bounds = explanation.intershap.interval["signed"].sel(modality="a", modality_2="b").values
     assert bounds[0] < 0 < bounds[1]
     assert float(explanation.intershap.interval["score"].min()) > 0.01
@@ -112,4 +131,6 @@ def test_without_intervals_nothing_is_claimed(measures: list[ml.Measure]) -> Non
 
 
 def test_nothing_changes_nothing_said() -> None:
-    assert headline(pair(lambda a, b: np.full(len(a), 0.5), measures=[ml.Occlusion()])) == ["The output stays the same whatever is hidden, so no modality has a share of it."]
+    assert headline(pair(lambda a, b: np.full(len(a), 0.5), measures=[ml.Occlusion()])) == [
+        "The output stays the same whatever is hidden, so no modality has a share of it."
+    ]

@@ -1,0 +1,120 @@
+"""How much each modality carries, under which baseline, for which output, and by which of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import xarray as xr
+
+from modalens.explanation import Explanation
+from modalens.measures import Result
+from modalens.plots.reading import (
+    contribution_views,
+    result_of,
+)
+from modalens.summary.cells import (
+    MOST_ROWS,
+    TOP_PARTS,
+    Table,
+    cells,
+    cut,
+    footnotes,
+    rows_of,
+)
+from modalens.summary.wording import (
+    baseline_label,
+    percent,
+)
+
+
+def contribution(explanation: Explanation) -> Iterator[Table]:
+    views = contribution_views(explanation)
+    if not views:
+        return
+    columns = [cells(result, name, "modality", explanation.modalities) for _, result, name in views]
+    yield Table(
+        title="How much each modality carries (shares of the change in the output; each column sums to 100 %)",
+        columns=("modality", *(words for words, _, _ in views)),
+        rows=rows_of(explanation.modalities, columns),
+        notes=(
+            _replaced([(words, baseline_label(_baselines_of(result)[0])) for words, result, _ in views]),
+            *dict.fromkeys(note for _, result, name in views for note in footnotes(result, name)),
+        ),
+    )
+
+
+def _replaced(views: list[tuple[str, str]]) -> str:
+    """What stands in for what is hidden, in each column."""
+    columns: dict[str, list[str]] = {}
+    for words, baseline in views:
+        columns.setdefault(baseline, []).append(words)
+    return (
+        "What is hidden is replaced by "
+        + ", and by ".join(f"{baseline} ({', '.join(words)})" for baseline, words in columns.items())
+        + "."
+    )
+
+
+def _baselines_of(result: Result) -> list[str]:
+    found: xr.DataArray = result.arrays[
+        "anchor_by_baseline" if "anchor_by_baseline" in result.arrays else "by_baseline"
+    ]  # type: ignore[assignment]
+    return [str(one) for one in found.baseline.values]
+
+
+def by_baseline(explanation: Explanation) -> Iterator[Table]:
+    """Whether it matters what stands in: shares under each baseline, where there are several."""
+    columns, names = [], []
+    for words, result, name in contribution_views(explanation):
+        array = {"anchor": "anchor_by_baseline", "contribution": "by_baseline"}[name]
+        if array not in result.arrays or len(_baselines_of(result)) < 2:
+            continue
+        for baseline in _baselines_of(result):
+            columns.append(cells(result, array, "modality", explanation.modalities, baseline=baseline))
+            names.append(f"{words}: {baseline_label(baseline)}")
+    if columns:
+        yield Table(
+            title="Whether it matters what stands in for what is hidden",
+            columns=("modality", *names),
+            rows=rows_of(explanation.modalities, columns),
+            notes=("Columns that differ much mean that the answer holds for its baseline only.",),
+        )
+
+
+def by_output(explanation: Explanation) -> Iterator[Table]:
+    """Shares for each output, where these can differ (two classes of one probability can't)."""
+    outputs = explanation.provenance["outputs"]
+    result = result_of(explanation, "occlusion")
+    if result is None or len(outputs) < 2 or (explanation.provenance["task"] == "classification" and len(outputs) == 2):
+        return
+    shown = outputs[:MOST_ROWS]
+    columns = [cells(result, "by_output", "output", shown, modality=name) for name in explanation.modalities]
+    yield Table(
+        title="How much each modality carries for each output (hidden part by part; each row sums to 100 %)",
+        columns=("output", *explanation.modalities),
+        rows=rows_of(shown, columns),
+        notes=(*cut(outputs), *footnotes(result, "by_output")),
+    )
+
+
+def parts(explanation: Explanation) -> Iterator[Table]:
+    result = result_of(explanation, "occlusion")
+    found: Any = {} if result is None else result.arrays["part_contribution"]
+    shares = sorted(
+        (
+            (float(share), name, str(part))
+            for name, array in found.items()
+            for share, part in zip(array.values, array.part.values, strict=True)
+        ),
+        reverse=True,
+    )
+    top = [(name, part, percent(share)) for share, name, part in shares[:TOP_PARTS] if share > 0]
+    if len(shares) > 1 and top:
+        assert result is not None
+        yield Table(
+            title=f"The parts that count most ({len(top)} of {len(shares)})",
+            columns=("modality", "part", "share of the whole"),
+            rows=tuple(top),
+            notes=("Without intervals. Parts that differ between patients, such as words, are not listed.",),
+        )

@@ -1,0 +1,27 @@
+"""The tables of an explanation as plain data, by topic; `summary` sets them in a terminal, `report` on a page."""
+
+from __future__ import annotations
+
+from modalens.explanation import Explanation
+from modalens.summary.cells import Table
+from modalens.summary.contribution import by_baseline, by_output, contribution, parts
+from modalens.summary.interaction import interaction, orders, pair_table, sets
+from modalens.summary.others import others, reliance
+
+__all__ = ["Table", "by_topic", "content"]
+
+
+def content(explanation: Explanation) -> list[Table]:
+    """All tables that the explanation has numbers for, in the order in which they are read."""
+    return [table for topic in by_topic(explanation).values() for table in topic]
+
+
+def by_topic(explanation: Explanation) -> dict[str, list[Table]]:
+    """The tables by what they are about: contribution, interaction, reliance, and other measures."""
+    topics = {
+        "contribution": (contribution, by_baseline, by_output, parts),
+        "interaction": (interaction, orders, pair_table, sets),
+        "reliance": (reliance,),
+        "other": (others,),
+    }
+    return {topic: [table for maker in makers for table in maker(explanation)] for topic, makers in topics.items()}

@@ -145,7 +145,7 @@ class MaskToken(Fill):
 @dataclass(frozen=True, kw_only=True)
 class Background(Baseline):
     """Rows of background patients: all absent modalities of a draw come from the same row, and all coalitions share
-        one set of rows.
+    one set of rows.
 
     `rows` stand in for absent modalities, the first `part_rows` of them for parts. Rows are drawn without
     replacement, all where there are fewer.

@@ -66,7 +66,7 @@ def explain(
 @app.command()
 def plan(study: StudyPath) -> None:
     """Print what explaining a study would cost: masks, rows through each encoder and the head, memory, time. Runs a
-        few rows only.
+    few rows only.
 
     Example: [bold]modalens plan study.yaml[/bold]
     """

@@ -174,7 +174,7 @@ class Comparison:
 
 def compare(first: Explanation, second: Explanation) -> Comparison:
     """How two models differ on the same patients: second minus first for every global number that both have, with
-        intervals from the same bootstrap draws.
+    intervals from the same bootstrap draws.
 
     Raises InputError where patients, seeds or groups differ, since the pairs would be none.
 

@@ -157,7 +157,7 @@ class Fused(Multimodal):
 
 class Late(Multimodal):
     """A vector of logits for each modality, summed: additive on the log-odds, so that no modality can change what
-        another one says.
+    another one says.
 
     >>> model = Late({"ct": ImageEncoder(1), "labs": perceptron(12, 64, WIDTH)}, classes=2)
     >>> model(ct=torch.rand(5, 1, 32, 32), labs=torch.rand(5, 12)).shape

@@ -21,7 +21,7 @@ def accuracy(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np
 
 def auc(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The weighted area under the ROC curve: each output against the rest, the mean over those of which there are
-        both kinds among the labels; NaN for a draw that lacks a kind.
+    both kinds among the labels; NaN for a draw that lacks a kind.
 
     Two classes are one question, and asked once.
     """

@@ -16,7 +16,7 @@ from modalens.errors import listed
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """The result of one measure: its arrays are attributes, such as `result.contribution`; a dict of arrays where
-        modalities differ in shape.
+    modalities differ in shape.
 
     `interval` holds the bounds of every global number, `draws` the bootstrap draws behind them, `monte_carlo_error`
     the part of the error that comes from drawing a finite number of background rows, `reasons` why a number is NaN,

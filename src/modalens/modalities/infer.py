@@ -16,7 +16,7 @@ from modalens.modalities.text import Text
 
 def infer(name: str, samples: Any) -> Modality:
     """The modality that samples of this form most likely are: strings Text, tables Tabular, (n, h, w, c) Image, (n,
-        d, h, w, c) Volume, (n, time, channels) Series.
+    d, h, w, c) Volume, (n, time, channels) Series.
 
     Raises InputError where no kind fits, and for arrays of three axes whose last two are both long (an image without
     channels, or a long series of many channels).

@@ -27,7 +27,7 @@ from modalens.modalities.base import (
 @dataclass(frozen=True, kw_only=True)
 class Tabular(Modality):
     """A table: an array (samples, columns), one number a sample (samples,), or a DataFrame, also with categories and
-        text in its columns.
+    text in its columns.
 
     `groups` maps a name to the columns, by name or position, that are one part (an attribute's one-hot block); the
     other columns are a part each. `columns` names an array's columns.

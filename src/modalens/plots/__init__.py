@@ -1,5 +1,5 @@
 """Figures from an explanation, with matplotlib: each function draws one on the axes it is given, or on its own, and
-    returns the axes.
+returns the axes.
 
     from modalens import plots
 

@@ -26,7 +26,7 @@ from modalens.plots.style import (
 @drawn
 def contributions(explanation: Explanation, *, ax: Axes | None = None) -> Axes:
     """Bars by modality: its share when hidden part by part, when hidden as a whole, and by the Shapley value, with
-        intervals.
+    intervals.
 
     Raises InputError where the explanation has neither Occlusion nor Shapley.
     """

@@ -31,7 +31,7 @@ from modalens.plots.style import (
 @drawn
 def interaction_matrix(explanation: Explanation, *, output: str | None = None, ax: Axes | None = None) -> Axes:
     """InterSHAP's Phi as a heat map with its numbers: what each modality does by itself on the diagonal, what pairs
-        do off it.
+    do off it.
 
     `output` names one where each is scored by itself; without it, that with the largest score. Raises InputError
     where InterSHAP is missing.

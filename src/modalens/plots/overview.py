@@ -23,7 +23,7 @@ WIDTH = 10.5
 
 def overview(explanation: Explanation, *, output: str | None = None, width: float = WIDTH) -> Figure:
     """All figures of the explanation as one: contributions, parts of its tables, interactions, reliance. `output`
-        names one where each is scored by itself.
+    names one where each is scored by itself.
 
     Raises InputError where the explanation has no measure that there is a figure for.
     """
@@ -39,25 +39,25 @@ def overview(explanation: Explanation, *, output: str | None = None, width: floa
         grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
         for row, drawers in enumerate(rows):
             for column, (draw, _) in enumerate(drawers):
-                draw(figure.add_subplot(grid[row, column]))
+                draw(ax=figure.add_subplot(grid[row, column]))
     return figure
 
 
-def figures(explanation: Explanation, *, output: str | None = None) -> list[tuple[Callable[[Axes], Axes], float]]:
+def figures(explanation: Explanation, *, output: str | None = None) -> list[tuple[Callable[..., Axes], float]]:
     """What there is to draw, and the height that each needs in inches."""
     modalities = len(explanation.modalities)
-    panels: list[tuple[Callable[[Axes], Axes], float]] = []
+    panels: list[tuple[Callable[..., Axes], float]] = []
     if views := contribution_views(explanation):
-        panels.append((lambda ax: contributions(explanation, ax=ax), 1.2 + 0.2 * modalities * (len(views) + 1)))
+        panels.append((partial(contributions, explanation), 1.2 + 0.2 * modalities * (len(views) + 1)))
     intershap = result_of(explanation, "intershap")
     chosen = output if intershap is None else one_output(intershap.score, output, intershap.score)[1]
     if intershap is not None:
-        panels.append((lambda ax: interaction_matrix(explanation, output=chosen, ax=ax), 1.6 + 0.55 * modalities))
-        panels.append((lambda ax: interaction_scores(explanation, output=chosen, ax=ax), 2.2))
+        panels.append((partial(interaction_matrix, explanation, output=chosen), 1.6 + 0.55 * modalities))
+        panels.append((partial(interaction_scores, explanation, output=chosen), 2.2))
     if intershap is not None or results_of(explanation, "interactions"):
-        panels.append((lambda ax: orders(explanation, output=chosen, ax=ax), 2.2))
+        panels.append((partial(orders, explanation, output=chosen), 2.2))
     if results_of(explanation, "reliance"):
-        panels.append((lambda ax: reliance(explanation, ax=ax), 1.5 + 0.42 * modalities))
+        panels.append((partial(reliance, explanation), 1.5 + 0.42 * modalities))
     panels += [(partial(part_contributions, explanation, name, top=10), 3.0) for name in tables_of(explanation)]
     return panels
 

@@ -117,3 +117,13 @@ def test_wrong_names_are_refused():
         ml.sweep(model, INPUTS, parts={"imagee": (1, 4)})
     with pytest.raises(ml.InputError, match="outputs='odds'"):
         ml.sensitivity(model, INPUTS, over=["zeros"], outputs=["odds"])
+
+
+def test_unknown_keywords_are_told_with_the_nearest():
+    with pytest.raises(
+        TypeError,
+        match=r"sensitivity\(\) got an unexpected keyword argument 'backgroud' \(did you mean 'background'\?\)",
+    ):
+        ml.sensitivity(model, INPUTS, backgroud=BACKGROUND)
+    with pytest.raises(TypeError, match=r"sweep\(\) got an unexpected keyword argument 'lnk'"):
+        ml.sweep(model, INPUTS, parts={"image": (1,)}, lnk="softmax")

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from modalens import baselines
-from modalens.errors import InputError, choice, listed
+from modalens.errors import InputError, choice, listed, require_keywords_of
 from modalens.explanation import Explanation
 from modalens.measures import InterSHAP, Occlusion, Shapley
 from modalens.modalities import Modality, infer
@@ -57,6 +57,7 @@ def sensitivity(
     >>> sorted(set(table["baseline"])), sorted(set(table["output"]))
     (['background', 'mean'], ['logit', 'probability'])
     """
+    require_keywords_of(explain, "sensitivity", settings)
     given = _kinds(inputs, settings.get("modalities"))
     measures = [Occlusion(), *([Shapley(), InterSHAP()] if 2 <= len(inputs) <= EXACT_LIMIT else [])]
     frames = []
@@ -121,6 +122,7 @@ def sweep(
     >>> found.sel(modality="a").values.round(1)
     array([0.1, 0.5])
     """
+    require_keywords_of(explain, "sweep", settings)
     unknown = set(parts) - set(inputs)
     if unknown or not parts:
         raise InputError(

@@ -70,7 +70,7 @@ class Setting:
         )
         if self.background is self.patients and fitted:
             warnings.warn(
-                "no background was given, so the explained patients themselves stand in for what is absent; give background=, other patients such as the training data.",
+                "no background was given but the explained patients themselves, who stand in for each other; give background=, other patients such as the training data.",
                 ModalensWarning,
                 stacklevel=2,
             )
@@ -160,7 +160,7 @@ def prepare(
         raise InputError(f"confidence={confidence!r}: give a share between 0 and 1, or None for no intervals.")
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise InputError(f"batch_size={batch_size!r}: give a whole number of rows, at least 1, or None.")
-    rows = gather_background(background, patients) if background is not None else patients
+    rows = patients if background is None or background is inputs else gather_background(background, patients)
     if baseline is None:
         by_row = dict.fromkeys(patients.modalities, baselines.named("background"))
         by_fill = baselines.typical(patients.modalities)

@@ -13,6 +13,9 @@ from modalens.modalities.base import Modality, is_tensor, open_container
 from modalens.modalities.tabular import Tabular
 from modalens.modalities.text import Text
 
+MOST_CHANNELS = 4
+"""An axis longer than this, first or last, is taken as space and not as channels."""
+
 
 def infer(name: str, samples: Any) -> Modality:
     """The modality that samples of this form most likely are: strings Text, tables Tabular, (n, h, w, c) Image, (n,
@@ -37,6 +40,8 @@ def infer(name: str, samples: Any) -> Modality:
             return Image()
         case 3:
             return Series()
+        case 4 if shape[1] > MOST_CHANNELS and shape[3] > MOST_CHANNELS:
+            return Volume()
         case 4:
             return Image()
         case 5:

@@ -127,3 +127,22 @@ def test_unknown_keywords_are_told_with_the_nearest():
         ml.sensitivity(model, INPUTS, backgroud=BACKGROUND)
     with pytest.raises(TypeError, match=r"sweep\(\) got an unexpected keyword argument 'lnk'"):
         ml.sweep(model, INPUTS, parts={"image": (1,)}, lnk="softmax")
+
+
+def test_settings_that_it_decides_itself_are_refused_and_single_choices_taken():
+    for setting in ({"baseline": "mean"}, {"output": "logit"}, {"measures": [ml.Shapley()]}):
+        with pytest.raises(ml.InputError, match="does not take"):
+            ml.sensitivity(model, INPUTS, **setting)
+    table = ml.sensitivity(model, INPUTS, over="zeros", outputs="logit", parts=1, background=BACKGROUND)
+    assert set(table["baseline"]) == {"zeros"}
+    assert set(table["output"]) == {"logit"}
+    with pytest.raises(ml.InputError, match="at least one baseline"):
+        ml.sensitivity(model, INPUTS, over=[])
+
+
+def test_sweep_names_the_parts_that_there_really_are():
+    found = ml.sweep(model, INPUTS, parts={"image": (1, 5, 7, 10**4)}, modalities=KINDS, baseline="zeros")
+    assert found.image_parts.values.tolist() == [1, 4, 64]
+    for wrong in (0, (0, 4), (2.5,), ()):
+        with pytest.raises(ml.InputError, match="whole numbers of parts, at least 1"):
+            ml.sweep(model, INPUTS, parts={"image": wrong}, baseline="zeros")

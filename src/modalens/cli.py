@@ -29,7 +29,7 @@ def demo(
         str, typer.Option(help="dermoscopy, dermoscopy-pairs, tcga, alzheimer, nafld or openi.")
     ] = "dermoscopy",
     output: Annotated[Path, typer.Option(help="Folder for the explanation, figures and page.")] = Path("modalens-demo"),
-    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
 ) -> None:
     """Train a fused model on real patients, explain its held-out ones, and write a folder to look at.
 
@@ -50,16 +50,17 @@ def explain(
     Example: [bold]modalens explain study.yaml[/bold]
     """
     import modalens
-    from modalens.report.folder import write_folder
+    from modalens.report.folder import open_folder, write_folder
     from modalens.studyfile import read_study
 
     run = read_study(study)
+    folder = open_folder(output or run.folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModalensWarning)  # they stand in the summary
         explanation = modalens.explain(run.model, run.inputs, **run.settings)
     console = _console()
     console.print(explanation)
-    for path in write_folder({"explanation": explanation}, output or run.folder, title=run.title):
+    for path in write_folder({"explanation": explanation}, folder, title=run.title):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 

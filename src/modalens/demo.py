@@ -19,7 +19,7 @@ from modalens.datasets import Cohort, Study, training
 from modalens.errors import ModalensWarning
 from modalens.explanation import Explanation, compare
 from modalens.pipeline import explain
-from modalens.report.folder import write_folder
+from modalens.report.folder import open_folder, write_folder
 
 PATIENTS = {"openi": 40}
 """Most held-out patients explained where 200 would take minutes, as a sentence encoder of 22 million parameters does."""
@@ -39,6 +39,7 @@ def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> 
         1
     )  # small models: a second thread costs more than it gives, and the numbers stay the same on every machine
     study = datasets.load(problem)
+    folder = open_folder(folder)
     console.print(f"[bold]{study.title}[/bold]\n{study.question}", highlight=False)
     for note in study.notes:
         console.print(f"  - {note}", style="dim", highlight=False)

@@ -4,6 +4,7 @@ comparing.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -114,8 +115,9 @@ class Explanation:
             tree.update(_groups(f"/{name}", result))
         if inputs:
             tree["/inputs"] = _stored_inputs(self.inputs)
+        tree["/"].attrs["digest"] = _digest(tree)
         try:
-            xr.DataTree.from_dict({key: _encodable(dataset) for key, dataset in tree.items()}).to_netcdf(
+            xr.DataTree.from_dict({key: dataset.drop_encoding() for key, dataset in tree.items()}).to_netcdf(
                 target, engine="h5netcdf"
             )
         except OSError as error:
@@ -126,20 +128,29 @@ class Explanation:
 def load(path: str | Path) -> Explanation:
     """An explanation from its file. Nothing in the file is executed.
 
-    Raises InputError for a missing file, and for one that is no saved explanation or of a newer format.
+    Raises InputError for a missing file, for one that is no saved explanation or of another format, and for a damaged one.
     """
     source = Path(path)
     if not source.is_file():
-        raise InputError(f"there is no file {source}; expected one written by explanation.save(...).")
+        raise InputError(f"{source} is no file; expected one written by explanation.save(...).")
     try:
         tree = xr.open_datatree(source, engine="h5netcdf").load()
         tree.close()
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{source} is not a saved explanation: {error}.") from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        RuntimeError,
+        TypeError,
+    ) as error:  # all that the HDF5 library raises for broken files
+        raise InputError(f"{source} is not a saved explanation, or it is damaged: {error}.") from error
     if int(tree.attrs.get("modalens", 0)) != FORMAT:
         raise InputError(
             f"{source} is not a saved explanation of format {FORMAT} (its mark is {tree.attrs.get('modalens')!r}); it may come from another version."
         )
+    if tree.attrs.get("digest") != _digest({node.path: node.to_dataset(inherit=False) for node in tree.subtree}):
+        raise InputError(f"{source} is damaged: its contents differ from what was saved; save the explanation again.")
     results = {name: _restored(tree[name]) for name in json.loads(tree.attrs["measures"])}
     inputs = (
         {str(name): _loaded_input(array) for name, array in tree["inputs"].dataset.data_vars.items()}
@@ -187,10 +198,15 @@ def compare(first: Explanation, second: Explanation) -> Comparison:
     >>> bool(ml.compare(one, two).differences["occlusion"]["contribution"].sel(modality="a") < 0)
     True
     """
-    for what in ("data", "seed", "groups"):
+    for place, given in (("first", first), ("second", second)):
+        if not isinstance(given, Explanation):
+            raise InputError(
+                f"the {place} is a {type(given).__name__}: expected an Explanation, such as ml.load(path) gives."
+            )
+    for what in ("data", "seed", "groups", "background", "modalities", "outputs", "space", "baselines"):
         if first.provenance[what] != second.provenance[what]:
             raise InputError(
-                f"the explanations differ in their {what} ({first.provenance[what]!r}, {second.provenance[what]!r}), so patients can't be "
+                f"the explanations differ in their {what} ({first.provenance[what]!r}, {second.provenance[what]!r}), so they can't be "
                 "paired: explain both models on the same patients with the same groups and seed."
             )
     shared = [name for name in first.results if name in second.results]
@@ -303,9 +319,20 @@ def _restored(node: Any) -> Result:
     )
 
 
-def _encodable(dataset: xr.Dataset) -> xr.Dataset:
-    """Names as plain strings and without encodings of an earlier file."""
-    return dataset.drop_encoding()
+def _digest(tree: Mapping[str, xr.Dataset]) -> str:
+    """A fingerprint of all that is stored, by which a damaged file is known."""
+    digest = hashlib.sha256()
+    for path, dataset in sorted(tree.items()):
+        for name, value in sorted(dataset.attrs.items()):
+            digest.update(f"{path} {name} {value}".encode() if name != "digest" else b"")
+        for name, variable in sorted(dataset.variables.items(), key=lambda pair: str(pair[0])):
+            values = variable.values
+            number = values.dtype.kind in "fiub"
+            digest.update(f"{path} {name} {variable.dims} {variable.shape}".encode())
+            digest.update(
+                np.ascontiguousarray(values).tobytes() if number else repr(values.astype(str).tolist()).encode()
+            )
+    return digest.hexdigest()
 
 
 def _stored_inputs(inputs: Mapping[str, Any]) -> xr.Dataset:

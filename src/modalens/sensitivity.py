@@ -27,9 +27,9 @@ def sensitivity(
     model: Any,
     inputs: Mapping[str, Any],
     *,
-    over: Sequence[baselines.Choice] = ("background", "mean"),
-    outputs: Sequence[str] | None = None,
-    parts: Sequence[int | None] = (None,),
+    over: baselines.Choice | Sequence[baselines.Choice] = ("background", "mean"),
+    outputs: str | Sequence[str] | None = None,
+    parts: int | Sequence[int | None] | None = (None,),
     progress: bool | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -57,7 +57,14 @@ def sensitivity(
     >>> sorted(set(table["baseline"])), sorted(set(table["output"]))
     (['background', 'mean'], ['logit', 'probability'])
     """
-    require_keywords_of(explain, "sensitivity", settings)
+    _require_settings(
+        "sensitivity", settings, {"measures": "it has its own", "baseline": "give over=", "output": "give outputs="}
+    )
+    over = [over] if isinstance(over, str | baselines.Baseline | Mapping) else list(over)
+    outputs = [outputs] if isinstance(outputs, str) else outputs
+    parts = [parts] if parts is None or isinstance(parts, int) else list(parts)
+    if not over or not parts:
+        raise InputError("over and parts: give at least one baseline and one number of parts (None: as cut).")
     given = _kinds(inputs, settings.get("modalities"))
     measures = [Occlusion(), *([Shapley(), InterSHAP()] if 2 <= len(inputs) <= EXACT_LIMIT else [])]
     frames = []
@@ -110,7 +117,8 @@ def sweep(
 
     Returns
     -------
-    DataArray with an axis `<name>_parts` for each modality named, and `modality`; it sums to 1 over modalities.
+    DataArray with an axis `<name>_parts` for each modality named, and `modality`; it sums to 1 over modalities. The axis
+        holds the numbers of parts that there really are (an 8 by 8 grid for 70); several that come to one are one.
 
     Raises InputError for names that are no modality, and as `explain` does.
 
@@ -122,35 +130,49 @@ def sweep(
     >>> found.sel(modality="a").values.round(1)
     array([0.1, 0.5])
     """
-    require_keywords_of(explain, "sweep", settings)
+    _require_settings("sweep", settings, {"measures": "it is about Occlusion", "confidence": "it has no intervals"})
     unknown = set(parts) - set(inputs)
     if unknown or not parts:
         raise InputError(
             f"parts names {listed(sorted(unknown))}, and the modalities are {listed(inputs)}: give modality -> numbers of parts."
         )
     given = _kinds(inputs, settings.pop("modalities", None))
-    levels = {name: list(dict.fromkeys(parts.get(name, [0]))) for name in inputs}
+    levels: dict[str, list[int | None]] = {
+        name: _levels(name, parts[name]) if name in parts else [None] for name in inputs
+    }
     amounts: dict[str, dict[int, float]] = {name: {} for name in inputs}
     for step in range(max(map(len, levels.values()))):
         now = {name: level[min(step, len(level) - 1)] for name, level in levels.items()}
-        cut = {name: kind.cut_into(now[name]) if now[name] else kind for name, kind in given.items()}
+        cut = {name: kind if (count := now[name]) is None else kind.cut_into(count) for name, kind in given.items()}
         found = explain(
             model, inputs, measures=[Occlusion()], modalities=cut, **(settings | {"confidence": None})
-        ).occlusion.amount
+        ).occlusion
         for name in inputs:
-            amounts[name][now[name]] = float(found.sel(modality=name))
+            there = int(found.part_count.sel(modality=name).max())
+            amounts[name][there] = float(found.amount.sel(modality=name))
     each = [
-        xr.DataArray(
-            [amounts[name][level] for level in levels[name]],
-            dims=f"{name}_parts",
-            coords={f"{name}_parts": levels[name]},
-        )
+        xr.DataArray(list(found.values()), dims=f"{name}_parts", coords={f"{name}_parts": list(found)})
         if name in parts
-        else xr.DataArray(amounts[name][0])
-        for name in inputs
+        else xr.DataArray(next(iter(found.values())))
+        for name, found in amounts.items()
     ]
     together = xr.concat(xr.broadcast(*each), dim=xr.Variable("modality", list(inputs)))
     return (together / together.sum("modality")).transpose(..., "modality")
+
+
+def _levels(name: str, counts: int | Sequence[int]) -> list[int | None]:
+    chosen = [counts] if isinstance(counts, int) else list(counts)
+    if not chosen or any(not isinstance(count, int) or count < 1 for count in chosen):
+        raise InputError(f"parts[{name!r}]={counts!r}: give whole numbers of parts, at least 1, such as (1, 4, 16).")
+    return list(dict.fromkeys(chosen))
+
+
+def _require_settings(called: str, settings: Mapping[str, Any], own: Mapping[str, str]) -> None:
+    """Refuse settings that explain does not know, and those that the function decides itself."""
+    require_keywords_of(explain, called, settings)
+    for name, why in own.items():
+        if name in settings:
+            raise InputError(f"{called}() does not take {name}=: {why}.")
 
 
 def _kinds(inputs: Mapping[str, Any], given: Mapping[str, Modality] | None) -> dict[str, Modality]:

@@ -238,6 +238,10 @@ def _checked_groups(groups: Any, samples: int) -> np.ndarray | None:
 def _checked_labels(labels: Any, samples: int, readout: Readout) -> np.ndarray:
     """Labels as class positions (n,), 0/1 (n, outputs), or values."""
     found = np.asarray(labels)
+    if found.ndim == 0:
+        raise InputError(
+            f"labels: expected one for each of the {samples} samples, came {labels!r}; give an array or list."
+        )
     if len(found) != samples:
         raise InputError(
             f"labels: expected one for each of the {samples} samples, came {len(found)}; give those of the explained samples."

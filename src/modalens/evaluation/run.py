@@ -15,7 +15,7 @@ from modalens.errors import InputError
 from modalens.evaluation.plan import Evaluation, Plan
 from modalens.evaluation.standins import StandIns
 from modalens.modalities.patients import Patients
-from modalens.models import Model, Readout, read
+from modalens.models import Model, Readout, output_of, read
 from modalens.models.readout import Selector
 
 
@@ -70,7 +70,7 @@ def check_rows(
         else {0: patients.joined(background.take(np.arange(min(3, len(background)))))}
     )
     change = max(
-        float(np.abs(read(model(other.restored()), len(other), select)[0] - raw[row]).max())
+        float(np.abs(read(output_of(model, other.restored()), len(other), select)[0] - raw[row]).max())
         for row, other in others.items()
     )
     if change > 1e-4 * scale:
@@ -82,7 +82,7 @@ def check_rows(
 
 
 def _raw(model: Model, patients: Patients, select: Selector, when: str) -> np.ndarray:
-    raw = read(model(patients.restored()), len(patients), select)
+    raw = read(output_of(model, patients.restored()), len(patients), select)
     finite = np.isfinite(raw).all(axis=1)
     if not finite.all():
         raise InputError(
@@ -113,7 +113,7 @@ def run(
             kinds = stand_ins.patients.modalities
             inputs = {name: kind.restore(kind.stack([piece[name] for piece in masked])) for name, kind in kinds.items()}
             count = sum(len(rows) for _, rows in batch)
-            raw = read(model(inputs), count, select)
+            raw = read(output_of(model, inputs), count, select)
             _require_finite(raw, batch)
             spaces = {space: values for space, values in readout(raw).items() if space in readout.spaces}
             start = 0

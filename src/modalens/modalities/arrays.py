@@ -302,6 +302,7 @@ class Vector(ArrayModality):
 
 def columns_outside(fill: np.ndarray, background: np.ndarray) -> float:
     """The share of values outside their own column's range."""
+    fill, background = fill.astype(np.float64), background.astype(np.float64)
     low, high = background.min(axis=0), background.max(axis=0)
     margin = 1e-6 * (high - low)
     return float(((fill < low - margin) | (fill > high + margin)).mean())

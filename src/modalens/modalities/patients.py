@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from modalens.errors import InputError, about, listed, nearest
 from modalens.modalities.base import Modality, Parts, is_tensor
@@ -100,6 +101,7 @@ def gather(inputs: Mapping[str, Any], modalities: Mapping[str, Modality] | None 
                 f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)"
             )
     _require_equal_lengths({name: len(values) for name, values in samples.items()})
+    _require_one_order(inputs)
     for name, kind in resolved.items():
         with about(name):
             parts[name] = kind.cut(samples[name])
@@ -178,4 +180,20 @@ def _require_one_tensor_type(inputs: Mapping[str, Any]) -> None:
             came = ", ".join(f"modality {name!r} {value}" for name, value in found.items())
             raise InputError(
                 f"the tensors have different {what} ({came}): expected one for all; bring them there with .to(...)."
+            )
+
+
+def _require_one_order(inputs: Mapping[str, Any]) -> None:
+    """Refuse tables that carry different row labels: row k of one would be another patient than row k of the other."""
+    labelled = {
+        name: values.index
+        for name, values in inputs.items()
+        if isinstance(values, pd.DataFrame | pd.Series) and not isinstance(values.index, pd.RangeIndex)
+    }
+    for name, index in labelled.items():
+        first = next(iter(labelled))
+        if not index.equals(labelled[first]):
+            raise InputError(
+                f"modalities {first!r} and {name!r}: their row labels differ (first: {labelled[first][0]!r} and {index[0]!r}), and row k of each must be the same patient. "
+                f"Bring them into one order ({name} = {name}.loc[{first}.index]), or drop labels that mean nothing with reset_index(drop=True)."
             )

@@ -9,10 +9,10 @@ import sys
 from typing import Any
 
 from modalens.errors import InputError
-from modalens.models.base import FunctionModel, Model
+from modalens.models.base import FunctionModel, Model, output_of
 from modalens.models.readout import Readout, read
 
-__all__ = ["FunctionModel", "Model", "Readout", "adapt", "read"]
+__all__ = ["FunctionModel", "Model", "Readout", "adapt", "output_of", "read"]
 
 
 def adapt(model: Any) -> Model:

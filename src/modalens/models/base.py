@@ -58,6 +58,24 @@ class FunctionModel(Model):
         require_keywords(self.function, self.name, names)
 
 
+def output_of(model: Model, inputs: Mapping[str, Any]) -> Any:
+    """The model's output; an error that the model raises says what the model was given."""
+    try:
+        return model(inputs)
+    except Exception as error:
+        if not isinstance(error, InputError):
+            given = ", ".join(f"{name}: {type(values).__name__}{_form(values)}" for name, values in inputs.items())
+            error.add_note(
+                f"raised by the model {model.name!r}, which was given {given}. It is called with modalities by keyword, first axis the patient; tensors where it is a torch module."
+            )
+        raise
+
+
+def _form(values: Any) -> str:
+    shape = getattr(values, "shape", None)
+    return f" of {len(values)}" if shape is None else f" {tuple(shape)} {getattr(values, 'dtype', '')}".rstrip()
+
+
 def require_keywords(function: Callable[..., Any], model: str, names: tuple[str, ...]) -> None:
     """Refuse modality names that are not the function's arguments, and arguments without a modality."""
     try:

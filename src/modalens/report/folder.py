@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,17 @@ import pandas as pd
 from modalens.errors import InputError
 from modalens.explanation import Explanation
 from modalens.report.page import write_page
+
+
+def open_folder(folder: str | Path) -> Path:
+    """The folder for results, made where it is not there, before anything that takes long; raises InputError where it can't be written to."""
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
+            return target
+    except OSError as error:
+        raise InputError(f"the results can't be written to {target}: {error}; name another folder.") from error
 
 
 def write_folder(
@@ -26,9 +38,8 @@ def write_folder(
 
     Raises InputError where the folder can't be made or written to.
     """
-    target = Path(folder)
+    target = open_folder(folder)
     try:
-        target.mkdir(parents=True, exist_ok=True)
         written = []
         for name, explanation in explanations.items():
             written.append(explanation.save(target / f"{name}.nc", inputs=True))

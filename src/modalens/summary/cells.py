@@ -77,7 +77,7 @@ def footnotes(result: Result, *arrays: str, words: Callable[[float], str] = perc
     shown = [name for name in arrays if name in result.arrays]
     noise = max((drawing_noise(result, name) for name in shown), default=0.0)
     drawn = [
-        f"Another draw of background rows would move these numbers by about {words(noise).lstrip('+').replace(' %', ' points')} (standard error)."
+        f"Not in the brackets: another draw of background rows would move these numbers by up to about {words(noise).lstrip('+').replace(' %', ' points')} (standard error)."
     ]
     undefined = [
         f"{NOT_DEFINED}: {why}."

@@ -94,7 +94,7 @@ def _other_answers(result: Result, name: str, others: list[tuple[str, Result, st
         share = rounded_percent(float(shares.max()))
         if place == first:
             agree.append(f"{share} {_asked(words)}")
-        else:
+        elif _clear(other, array):
             differ.append(f"{quote(place)} comes first {_asked(words)} ({share})")
     sentence = f"; {in_words(agree)}." if agree else "."
     return sentence + (f" But {in_words(differ)}: the answer depends on how one asks." if differ else "")

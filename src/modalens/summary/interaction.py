@@ -71,7 +71,7 @@ def interaction(explanation: Explanation) -> Iterator[Table]:
             notes=(
                 f"About the {target_words(explanation)} (reading “{result.settings.get('reading', '')}”).",
                 "An additive model only adds up what each modality says by itself; on probabilities even that seems to interact.",
-                f"By sample: the mean of each sample's own share; less the noise of drawing background rows it is {', '.join(corrected)}.",
+                f"By sample: the mean of each sample's own share; corrected for the bias that few background rows leave, which the brackets do not hold, it is {', '.join(corrected)}.",
                 *cut(outputs),
                 *footnotes(result, "score", "local", "null"),
             ),

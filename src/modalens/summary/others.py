@@ -46,6 +46,7 @@ def reliance(explanation: Explanation) -> Iterator[Table]:
             notes=(
                 "The same trained model, with the other inputs replaced. How useful a modality is, only models trained without it can tell.",
                 f"Ignored: less than {100 * float(result.settings['collapse']):g} % of the change in the output, up to the upper bound, by parts and as a whole.",
+                "Used: the output depends on it, which is not to say that it helps.",
                 *footnotes(result, "everything", "alone", "without", words=score),
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -21,6 +22,9 @@ from modalens.modalities.base import (
     require_finite,
     scaled_distances,
 )
+
+MOST_CHANNELS = 4
+"""An axis longer than this, first or last, is taken as space and not as channels."""
 
 
 def grid(sizes: Sequence[int], blocks: Sequence[int]) -> tuple[np.ndarray, list[tuple[tuple[int, int], ...]]]:
@@ -128,11 +132,11 @@ class GridModality(ArrayModality):
     def _channels_last(self, samples: np.ndarray) -> bool:
         if self.channels is not None:
             return self.channels == "last"
-        few = (1, 2, 3, 4)
-        return samples.shape[-1] in few and samples.shape[1] not in few
+        return samples.shape[-1] <= MOST_CHANNELS < samples.shape[1]
 
+    @abstractmethod
     def block_sizes(self, sizes: Sequence[int]) -> tuple[int, ...]:
-        raise NotImplementedError
+        """The side of a block along each spatial axis, for axes of these sizes."""
 
     def cut(self, samples: np.ndarray) -> Parts:
         spatial = self.spatial(samples)

@@ -8,13 +8,10 @@ import numpy as np
 import pandas as pd
 
 from modalens.errors import InputError
-from modalens.modalities.arrays import Image, Series, Volume
+from modalens.modalities.arrays import MOST_CHANNELS, Image, Series, Volume
 from modalens.modalities.base import Modality, is_tensor, open_container
 from modalens.modalities.tabular import Tabular
 from modalens.modalities.text import Text
-
-MOST_CHANNELS = 4
-"""An axis longer than this, first or last, is taken as space and not as channels."""
 
 
 def infer(name: str, samples: Any) -> Modality:

@@ -101,9 +101,14 @@ def test_the_plan_counts_the_rows_that_are_run(study: Path):
             4,
             "'image' stands twice",
         ),
-        ("wrong kind of value", STUDY.replace("patch: 4", "patch: four"), 3, "came 'four'"),
+        (
+            "wrong kind of value",
+            STUDY.replace("patch: 4", "patch: four"),
+            3,
+            "inputs.image.patch: came 'four', expected a valid integer or a valid tuple.",
+        ),
         ("unknown kind", STUDY.replace("kind: image", "kind: picture"), 3, "'image', 'volume'"),
-        ("missing model", STUDY.replace("model: network.py:load", "seed: 1"), 1, "model is missing"),
+        ("missing model", STUDY.replace("model: network.py:load", "seed: 1"), 1, "model: is missing"),
         ("missing file", STUDY.replace("test.npz", "tset.npz"), 3, "did you mean 'test.npz'"),
         (
             "missing key of an archive",

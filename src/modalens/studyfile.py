@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,11 +45,11 @@ KINDS: dict[str, type[Modality]] = {
 }
 
 
-class _Section(BaseModel):
+class _Checked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Source(_Section):
+class Source(_Checked):
     """Where samples are: an array of an .npz or .npy file, columns of a .csv file, or a folder of images."""
 
     file: Path
@@ -76,7 +76,7 @@ class ModalitySource(Source):
     tokenizer: Path | None = None
 
 
-class StudyFile(_Section):
+class StudyFile(_Checked):
     """All that a study file can say; everything but the model and the inputs has the default of `explain`."""
 
     model: str
@@ -84,7 +84,7 @@ class StudyFile(_Section):
     background: dict[str, Source] | None = None
     labels: Source | None = None
     groups: Source | None = None
-    measures: list[str | dict[str, dict[str, Any]]] | None = None
+    measures: str | list[str | dict[str, dict[str, Any]]] | None = None
     baseline: str | dict[str, str] | None = None
     link: Literal["softmax", "sigmoid", "identity"] | None = None
     output: Literal["probability", "logit", "raw"] = "probability"
@@ -123,7 +123,7 @@ def read_study(path: str | Path) -> StudyRun:
     try:
         content = StudyFile.model_validate(yaml.safe_load(text))
     except ValidationError as error:
-        raise InputError("\n".join(_described(source, root, one) for one in error.errors())) from None
+        raise InputError(_described(source, root, error.errors())) from None
     with _at(source, root, ("model",)):
         model = import_model(content.model, source.parent)
     inputs: dict[str, Any] = {}
@@ -143,7 +143,8 @@ def read_study(path: str | Path) -> StudyRun:
         with _at(source, root, (what,)):
             settings[what] = None if section is None else _read(section, source.parent)
     with _at(source, root, ("measures",)):
-        settings["measures"] = None if content.measures is None else [_measure(one) for one in content.measures]
+        chosen = [content.measures] if isinstance(content.measures, str) else content.measures
+        settings["measures"] = None if chosen is None else [_measure(one) for one in chosen]
     settings |= {
         name: getattr(content, name)
         for name in (
@@ -308,9 +309,9 @@ def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
             yield from _mappings(value)
 
 
-def _line(root: yaml.Node, path: tuple[Any, ...]) -> int:
-    """The line of the deepest place on this path that the file has."""
-    node, line = root, root.start_mark.line
+def _place(root: yaml.Node, path: tuple[Any, ...]) -> tuple[int, tuple[str, ...]]:
+    """The line of the deepest place on this path that the file has, and the path so far."""
+    node, line, there = root, root.start_mark.line, []
     for step in path:
         if isinstance(node, yaml.MappingNode):
             found = [(key, value) for key, value in node.value if key.value == str(step)]
@@ -322,32 +323,47 @@ def _line(root: yaml.Node, path: tuple[Any, ...]) -> int:
             line = node.start_mark.line
         else:
             break
-    return line + 1
+        there.append(str(step))
+    return line + 1, tuple(there)
 
 
-def _described(source: Path, root: yaml.Node, error: Any) -> str:
-    path = tuple(error["loc"])
-    where = ".".join(
-        str(step) for step in path if not str(step).startswith(("function-", "is-instance", "literal", "constrained"))
+def _described(source: Path, root: yaml.Node, errors: Sequence[Any]) -> str:
+    """All that is wrong, a line each; where a value may be of several kinds, what each of them expects."""
+    told: dict[str, list[str]] = {}
+    for error in errors:
+        path = tuple(error["loc"])
+        line, there = _place(root, path)
+        where = ".".join(there)
+        if error["type"] == "extra_forbidden":
+            known = _section(path).model_fields
+            place, says = where, f"unknown key{nearest(str(path[-1]), known)}; known are {listed(known)}"
+        elif error["type"] == "missing":
+            place, says = ".".join(map(str, path)), "is missing"
+        else:
+            expected = error["msg"].removeprefix("Input should be ").split(", unable")[0]
+            place, says = where, f"came {error['input']!r:.60}, expected {expected}"
+        told.setdefault(f"{source}, line {line}: {place}", []).append(says)
+    return "\n".join(
+        f"{place}: {says[0]}{''.join(f' or {_last(one)}' for one in says[1:])}." for place, says in told.items()
     )
-    if error["type"] == "extra_forbidden":
-        sections: dict[int, type[BaseModel]] = {
-            1: StudyFile,
-            2: Source,
-            3: ModalitySource if path[0] == "inputs" else Source,
-        }
-        section = sections.get(len(path), StudyFile)
-        return f"{source}, line {_line(root, path)}: {where}: unknown key{nearest(str(path[-1]), section.model_fields)}; known are {listed(section.model_fields)}."
-    if error["type"] == "missing":
-        return f"{source}, line {_line(root, path)}: {where} is missing."
-    return f"{source}, line {_line(root, path)}: {where}: {error['msg']}, came {error['input']!r:.60}."
+
+
+def _last(says: str) -> str:
+    return says.rpartition("expected ")[2]
+
+
+def _section(path: tuple[Any, ...]) -> type[BaseModel]:
+    """What may stand at this depth of a study file."""
+    if len(path) == 3 and path[0] == "inputs":
+        return ModalitySource
+    return StudyFile if len(path) == 1 else Source
 
 
 class _at:
     """Errors inside are told with the file and the line of this place."""
 
     def __init__(self, source: Path, root: yaml.Node, path: tuple[Any, ...]) -> None:
-        self.place = f"{source}, line {_line(root, path)}"
+        self.place = f"{source}, line {_place(root, path)[0]}"
 
     def __enter__(self) -> None:
         return None

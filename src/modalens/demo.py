@@ -21,10 +21,10 @@ from modalens.explanation import Explanation, compare
 from modalens.pipeline import explain
 from modalens.report.folder import open_folder, write_folder
 
-PATIENTS = {"openi": 40}
+PATIENTS = {"openi": 30}
 """Most held-out patients explained where 200 would take minutes, as a sentence encoder of 22 million parameters does."""
 
-BACKGROUND = {"openi": 32}
+BACKGROUND = {"openi": 24}
 """Most training patients that stand in for what is absent, where all of them would take minutes."""
 
 

@@ -132,7 +132,8 @@ def load(path: str | Path) -> Explanation:
     """
     source = Path(path)
     if not source.is_file():
-        raise InputError(f"{source} is no file; expected one written by explanation.save(...).")
+        why = f"{source} is a folder" if source.is_dir() else f"there is no file {source}"
+        raise InputError(f"{why}; expected one written by explanation.save(...).")
     try:
         tree = xr.open_datatree(source, engine="h5netcdf").load()
         tree.close()

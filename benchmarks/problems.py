@@ -15,6 +15,7 @@ import torch
 
 from modalens import datasets
 from modalens.demo import explain_study, explained, score_table, train_all
+from modalens.explanation import Explanation
 
 
 def main() -> None:
@@ -54,8 +55,8 @@ def report(problem: str, seeds: int) -> str:
     return f"{about}\n\n{_markdown(pd.DataFrame(scores))}\n\n{_markdown(pd.DataFrame(findings))}"
 
 
-def _findings(name: str, explanation: object) -> dict[str, float]:
-    intershap, occlusion, shapley = explanation.intershap, explanation.occlusion, explanation.shapley  # type: ignore[attr-defined]
+def _findings(name: str, explanation: Explanation) -> dict[str, float]:
+    intershap, occlusion, shapley = explanation.intershap, explanation.occlusion, explanation.shapley
     found = {
         f"{name}: InterSHAP ({space})": float(intershap.by_space.sel(space=space))
         for space in intershap.by_space.space.values
@@ -64,7 +65,7 @@ def _findings(name: str, explanation: object) -> dict[str, float]:
         f"{name}: excess over additive ({space})": float(intershap.excess.sel(space=space))
         for space in intershap.excess.space.values
     }
-    for modality in explanation.modalities:  # type: ignore[attr-defined]
+    for modality in explanation.modalities:
         found[f"{name}: {modality}, occlusion"] = float(occlusion.contribution.sel(modality=modality))
         found[f"{name}: {modality}, as one part"] = float(occlusion.anchor.sel(modality=modality))
         found[f"{name}: {modality}, Shapley"] = float(shapley.contribution.sel(modality=modality))

@@ -261,17 +261,17 @@ REFUSED: list[Any] = [
     ),
     pytest.param(
         lambda: {"model": lambda image, lab: model(image, lab).mean()},
-        ["shape ()", "6 patients", "one row each"],
+        ["shape ()", "4 patients", "one row each"],
         id="output averaged over the batch",
     ),
     pytest.param(
         lambda: {"model": lambda image, lab: logits(image, lab).T},
-        ["shape (3, 6)", "one row each"],
+        ["shape (3, 4)", "one row each"],
         id="output transposed",
     ),
     pytest.param(
         lambda: {"model": lambda image, lab: logits(image, lab)[:, :, None]},
-        ["shape (6, 3, 1)", "expected (n,) or (n, outputs)"],
+        ["shape (4, 3, 1)", "expected (n,) or (n, outputs)"],
         id="output with an axis too many",
     ),
     pytest.param(
@@ -366,7 +366,7 @@ REFUSED: list[Any] = [
     ),
     pytest.param(
         lambda: {"model": lambda image, lab: np.where(lab[:, 0] == LAB[3, 0], np.nan, 0.5)},
-        ["1 of 6 rows", "row 3", "finite"],
+        ["1 of 4 rows", "row 3", "finite"],
         id="NaN from the model on the plain inputs",
     ),
     pytest.param(
@@ -376,7 +376,7 @@ REFUSED: list[Any] = [
     ),
     pytest.param(
         lambda: {"output": lambda raw: np.log(raw - 0.5)},
-        ["output=", "NaN", "6 rows", "clip"],
+        ["output=", "NaN", "4 rows", "clip"],
         id="NaN from the output function",
     ),
     # 4: token ids
@@ -502,7 +502,7 @@ REFUSED: list[Any] = [
     ),
     pytest.param(
         lambda: {"output": lambda raw: raw[:2]},
-        ["output=", "6 patients", "one row each"],
+        ["output=", "4 patients", "one row each"],
         id="output function that drops rows",
     ),
     # 8: baselines

@@ -14,7 +14,8 @@ from modalens.baselines import (
 )
 from modalens.errors import InputError, ModalensWarning
 from modalens.explanation import Explanation, compare, load
-from modalens.measures import Interactions, InterSHAP, Measure, Occlusion, Reliance, Result, Shapley
+from modalens.inspection import FusionPoint, fusion_point
+from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Result, Shapley
 from modalens.modalities import Image, Modality, Series, Tabular, Text, Vector, Volume
 from modalens.pipeline import explain, plan
 from modalens.sensitivity import sensitivity, sweep
@@ -26,6 +27,8 @@ __all__ = [
     "Conditional",
     "Constant",
     "Explanation",
+    "FusionGradient",
+    "FusionPoint",
     "Image",
     "InputError",
     "InterSHAP",
@@ -49,6 +52,7 @@ __all__ = [
     "Zeros",
     "compare",
     "explain",
+    "fusion_point",
     "load",
     "plan",
     "sensitivity",

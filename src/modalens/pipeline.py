@@ -5,19 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from modalens import baselines
 from modalens.errors import ModalensWarning, require_keywords_of
-from modalens.evaluation import Evaluation, Plan, Table, merge, run, store
+from modalens.evaluation import Plan, Table, merge, run
+from modalens.evaluation.engine import BatchSize, Encoders
 from modalens.explanation import DISAGREEMENT, Explanation
 from modalens.measures import Measure, Result
 from modalens.modalities import Modality
 from modalens.models.readout import Selector
-from modalens.problem import PRESENT, Problem, Values
+from modalens.problem import Need, Problem, Values
 from modalens.provenance import provenance
 from modalens.setting import Prepared, prepare
 
@@ -37,7 +37,8 @@ def explain(
     labels: Any = None,
     classes: Sequence[str] | None = None,
     select: Selector = None,
-    batch_size: int | None = None,
+    batch_size: BatchSize = None,
+    encoders: Encoders = "auto",
     groups: Any = None,
     confidence: float | None = 0.95,
     seed: int = 0,
@@ -52,7 +53,8 @@ def explain(
         modalities then are.
     inputs : modality name -> samples of the patients explained, first axis the patient: array, tensor, DataFrame, or
         list of str. Never changed.
-    measures : `Occlusion()`, `Shapley()`, `InterSHAP()`, `Interactions()`, `Reliance()`; those that fit, unless given.
+    measures : `Occlusion()`, `Shapley()`, `InterSHAP()`, `Interactions()`, `Reliance()`, `FusionGradient()`; those
+        that fit, unless given.
     modalities : name -> `Image(...)`, `Volume(...)`, `Text(...)`, `Tabular(...)`, `Series(...)`, `Vector(...)`; a
         kind that is not given is inferred, and said.
     background : inputs of other patients, such as the training data: baselines are fitted on them, and their rows
@@ -68,7 +70,12 @@ def explain(
     labels : class numbers or names (n,), 0/1 (n, labels), or values; used for scores only.
     classes : names of the outputs.
     select : which entry counts of a tuple, dict or ModelOutput: a key, a position, or a function.
-    batch_size : rows a call of the model; chosen by memory unless given.
+    batch_size : rows a call of the model, or of each of its parts, {modality: rows, "head": rows}. By memory, or by a
+        short measurement where the model is split; `provenance["batch_size"]` can be given back here.
+    encoders : how a torch module is split into one encoder a modality and a head, so that each row is encoded once:
+        "auto" (found in its exported graph where that is worth the second that it takes, see `fusion_point`), "graph"
+        (always, or InputError), modality -> submodule for models that can't be exported ({"ct": "backbone"}), or
+        "whole" (never).
     groups : the resampling unit of each patient's row, such as the patient where there are several rows of one.
     confidence : of the intervals; None turns them off.
     seed : all that is random follows from it.
@@ -109,14 +116,14 @@ def explain(
         classes=classes,
         select=select,
         batch_size=batch_size,
+        encoders=encoders,
         groups=groups,
         confidence=confidence,
         seed=seed,
     )
     with noting() as notes, setting.model.session():
         setting.note_background()
-        prepared = setting.open()
-        executed, values = evaluate(prepared, progress)
+        prepared, executed, values = evaluate(setting.open(), progress)
         results = {measure.key: measure.score(prepared.problem, values) for measure in prepared.measures}
         _flag_disagreement(results)
     for message in notes:
@@ -140,62 +147,70 @@ def plan(model: Any, inputs: Mapping[str, Any], **settings: Any) -> Plan:
     setting = prepare(model, inputs, **settings)
     with warnings.catch_warnings(), setting.model.session():
         warnings.simplefilter("ignore", ModalensWarning)
-        prepared = setting.open(few=True)
-        needs = [need for measure in prepared.measures for need in measure.needs(prepared.problem, None)]
-        return merge(
-            needs,
-            prepared.problem,
-            prepared.stand_ins,
-            known={},
-            batch_size=setting.batch_size,
-            seconds_per_row=prepared.seconds_per_row,
-        )
+        prepared = setting.open()
+        return first_plan(prepared, (prepared.problem,))
 
 
-def evaluate(prepared: Prepared, progress: bool | None, problems: Sequence[Problem] = ()) -> tuple[Plan, Values]:
+def first_plan(prepared: Prepared, problems: Sequence[Problem]) -> Plan:
+    """What the measures need before they have seen any values."""
+    return _merged(prepared, _needs(prepared, problems, None), Table())
+
+
+def evaluate(
+    prepared: Prepared, progress: bool | None, views: Callable[[Problem], Sequence[Problem]] = lambda problem: [problem]
+) -> tuple[Prepared, Plan, Values]:
     """Ask the measures what they need for the problem (or for several views of it), run what is not known yet, and
-    ask again, until nothing is missing.
+    ask again, until nothing is missing. The readout was decided on a few rows; should all rows say otherwise, the run
+    is repeated.
     """
     table = Table()
-    _seed_present(table, prepared)
-    values = Values(table=table.values, sizes=table.sizes, key=prepared.stand_ins.key, problem=prepared.problem)
-    executed: Plan | None = None
+    executed = first_plan(prepared, views(prepared.problem))
+    _run(executed, table, prepared, progress)
+    assert table.present is not None
+    completed = prepared.completed(table.present)
+    if completed.readout != prepared.readout:
+        return evaluate(completed, progress, views)
+    values = Values(
+        table=table.values,
+        sizes=table.sizes,
+        key=completed.stand_ins.key,
+        problem=completed.problem,
+        lines=table.lines,
+        features=table.features,
+    )
     while True:
-        needs = [
-            need
-            for problem in problems or (prepared.problem,)
-            for measure in prepared.measures
-            for need in measure.needs(problem, values if executed else None)
-        ]
-        missing = merge(needs, prepared.problem, prepared.stand_ins, known=table.values, batch_size=prepared.batch_size)
-        if executed is not None and not missing.evaluations:
-            return executed, values
-        run(
-            missing,
-            table,
-            prepared.stand_ins,
-            prepared.model,
-            prepared.readout,
-            select=prepared.select,
-            progress=progress,
-        )
-        executed = (
-            missing if executed is None else replace(executed, evaluations=executed.evaluations + missing.evaluations)
-        )
+        missing = _merged(completed, _needs(completed, views(completed.problem), values), table)
+        if not len(missing):
+            return completed, executed, values
+        _run(missing, table, completed, progress)
+        executed = executed.joined(missing)
 
 
-def _seed_present(table: Table, prepared: Prepared) -> None:
-    """The outputs on the inputs as they are were needed to read the model; they are not run again."""
-    identity = prepared.stand_ins.key(PRESENT, prepared.problem.part_baselines[0], "part")
-    spaces = {
-        space: values for space, values in prepared.readout(prepared.raw).items() if space in prepared.readout.spaces
-    }
-    store(
+def _needs(prepared: Prepared, problems: Sequence[Problem], values: Values | None) -> list[Need]:
+    return [need for problem in problems for measure in prepared.measures for need in measure.needs(problem, values)]
+
+
+def _merged(prepared: Prepared, needs: Sequence[Need], table: Table) -> Plan:
+    return merge(
+        needs,
+        prepared.problem,
+        prepared.stand_ins,
+        prepared.engine.split,
+        known=table.values,
+        known_lines=table.lines,
+        seconds_per_row=prepared.seconds_per_row,
+    )
+
+
+def _run(plan: Plan, table: Table, prepared: Prepared, progress: bool | None) -> None:
+    run(
+        plan,
         table,
-        Evaluation(identity=identity, mask=PRESENT, samples=np.arange(len(prepared.patients)), shared=False),
-        spaces,
-        len(prepared.patients),
-        1,
+        prepared.stand_ins,
+        prepared.engine.split,
+        prepared.readout,
+        select=prepared.setting.select,
+        progress=progress,
     )
 
 

@@ -6,7 +6,7 @@ A measure sees a `Problem`, asks for `Outputs`, and reads `Values`. It never see
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Literal
@@ -63,6 +63,54 @@ class Outputs:
     masks: tuple[Mask, ...]
     baseline: str
     draws: Draws = "coalition"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """A need: the outputs' gradients at the fusion point, on straight lines that lead to each sample from what the
+    baseline says there.
+
+    `start` is where a line begins: at each of `draws` background rows (all that stand in for coalitions, unless
+    given), or at their mean; a baseline that fills by one value has one start. `positions` are the points on the
+    line, 0 the start and 1 the sample.
+    """
+
+    baseline: str
+    space: str
+    positions: tuple[float, ...]
+    start: Literal["rows", "mean"] = "rows"
+    draws: int | None = None
+
+
+Need = Outputs | Gradients
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slopes:
+    """What gradients on lines come to, in the problem's space.
+
+    `along` is sum_j g_j (h_j - b_j) over the features j of a modality, (draw, position, sample, modality, output);
+    `size` is sum_j |g_j| at the sample itself, (sample, modality, output). `outputs` are the outputs at the samples,
+    (sample, output), `starts` those at the starts, (draw, sample, output).
+    """
+
+    along: np.ndarray
+    size: np.ndarray
+    outputs: np.ndarray
+    starts: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What crosses the fusion point, each (modality,): `width` the number of features, `spread` the root of their mean
+    variance over samples, `participation` the number of directions that they really use, (sum of eigenvalues)^2 / sum
+    of their squares. `note` says where gradients are taken if that is not the fusion point.
+    """
+
+    width: np.ndarray
+    spread: np.ndarray
+    participation: np.ndarray
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,23 +207,43 @@ class Values:
     sizes: Mapping[object, np.ndarray]
     key: Callable[[Mask, str, Draws], object]
     problem: Problem
+    lines: Mapping[Gradients, Slopes] = field(default_factory=dict)
+    features: Features | None = None
     left_out: tuple[int, int] | None = field(default=None)
 
     def without_block(self, block: int, of: int) -> Values:
         """The same values with the rows of one block, out of `of` equal ones, left out: what the jackknife needs."""
-        return Values(table=self.table, sizes=self.sizes, key=self.key, problem=self.problem, left_out=(block, of))
+        return replace(self, left_out=(block, of))
+
+    def slopes(self, need: Gradients) -> Slopes:
+        """The gradients of a need; those of left-out background rows are left out."""
+        found = self.lines[need]
+        if self.left_out is None or len(found.along) < 2:
+            return found
+        block, of = self.left_out
+        edges = np.linspace(0, len(found.along), min(of, len(found.along)) + 1).astype(int)
+        if block >= len(edges) - 1:
+            return found
+        kept = np.ones(len(found.along), dtype=bool)
+        kept[edges[block] : edges[block + 1]] = False
+        return replace(found, along=found.along[kept], starts=found.starts[kept])
 
     @property
     def blocks(self) -> int:
         """The largest number of background blocks kept apart for any mask."""
         return max((len(size) for size in self.sizes.values()), default=1)
 
-    def blocks_in(self, needs: Iterable[Outputs]) -> int:
-        """The largest number of background blocks kept apart for any mask of these needs."""
-        return max(
-            (len(self.sizes[self.key(mask, need.baseline, need.draws)]) for need in needs for mask in need.masks),
-            default=1,
-        )
+    def blocks_in(self, needs: Iterable[Need]) -> int:
+        """The largest number of background blocks kept apart for any mask or line of these needs."""
+        needs = list(needs)
+        masks = [
+            len(self.sizes[self.key(mask, need.baseline, need.draws)])
+            for need in needs
+            if isinstance(need, Outputs)
+            for mask in need.masks
+        ]
+        lines = [len(self.lines[need].along) for need in needs if isinstance(need, Gradients)]
+        return max([*masks, *lines], default=1)
 
     def blocks_of(
         self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, single: bool = False

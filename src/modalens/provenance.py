@@ -17,10 +17,8 @@ from modalens.setting import Prepared
 
 def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[str]) -> dict[str, Any]:
     """All that a reader needs to know where the numbers come from; JSON-ready."""
-    problem, patients, model = prepared.problem, prepared.patients, prepared.model
-    present = len(patients)
+    problem, patients, model = prepared.problem, prepared.patients, prepared.setting.model
     probe = np.ascontiguousarray(prepared.raw[:8])
-    rows = {name: count + present for name, count in plan.encoder_rows.items()}
     same = prepared.stand_ins.background is patients
     return {
         "modalens": importlib.metadata.version("modalens"),
@@ -38,7 +36,7 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
             "data": prepared.stand_ins.background.fingerprint(),
             "are_the_explained_samples": same,
         },
-        "samples": present,
+        "samples": len(patients),
         "groups": None
         if problem.groups is None
         else hashlib.sha256(repr(np.unique(problem.groups, return_inverse=True)[1].tolist()).encode()).hexdigest()[:16],
@@ -48,14 +46,15 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
         "outputs": list(problem.outputs),
         "space": problem.space,
         "link": prepared.readout.link,
-        "target": prepared.target if isinstance(prepared.target, str | int) else "one a patient",
+        "target": target if isinstance(target := prepared.setting.target, str | int) else "one a patient",
         "value_function": _value_words(prepared),
         "baselines": prepared.stand_ins.words(),
         "measures": {measure.key: measure.settings(problem) for measure in prepared.measures},
-        "encoder_rows": rows,
-        "head_rows": plan.head_rows + present,
+        "fusion_point": prepared.engine.describe(),
+        "encoder_rows": dict(plan.encoder_rows),
+        "head_rows": plan.head_rows,
         "check_rows": prepared.checked,
-        "batch_size": prepared.batch_size,
+        "batch_size": dict(plan.batch) if plan.separate else plan.batch_size,
         "blocks": values.blocks,
         "said": [*patients.said, *prepared.readout.said],
         "warnings": list(notes),

@@ -17,7 +17,7 @@ from modalens.explanation import Explanation
 from modalens.measures import InterSHAP, Occlusion, Shapley
 from modalens.modalities import Modality, infer
 from modalens.pipeline import evaluate, explain, noting
-from modalens.problem import EXACT_LIMIT
+from modalens.problem import EXACT_LIMIT, Problem
 from modalens.setting import prepare
 
 QUANTITIES = ("contribution", "anchor", "score")
@@ -79,15 +79,16 @@ def sensitivity(
             spaces = opened.problem.spaces if outputs is None else tuple(outputs)
             for space in spaces:
                 choice("outputs", space, opened.problem.spaces)
-            views = {
-                (label, space): replace(
-                    opened.problem, coalition_baselines=(label,), part_baselines=(label,), space=space
-                )
-                for label in assignments
-                for space in spaces
-            }
-            _, values = evaluate(opened, progress, tuple(views.values()))
-            for (label, space), problem in views.items():
+            cases = [(label, space) for label in assignments for space in spaces]
+
+            def views(problem: Problem, cases: list[tuple[str, str]] = cases) -> list[Problem]:
+                return [
+                    replace(problem, coalition_baselines=(label,), part_baselines=(label,), space=space)
+                    for label, space in cases
+                ]
+
+            completed, _, values = evaluate(opened, progress, views)
+            for (label, space), problem in zip(cases, views(completed.problem), strict=True):
                 results = {
                     measure.key: measure.score(problem, replace(values, problem=problem)) for measure in measures
                 }

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from modalens import baselines
 from modalens.errors import InputError, ModalensWarning, listed
-from modalens.evaluation import StandIns, check_rows, run_present
-from modalens.evaluation.plan import default_batch
+from modalens.evaluation import StandIns, check_rows
+from modalens.evaluation.engine import BatchSize, Encoders, Engine, check_batch_size, check_encoders, open_engine
 from modalens.explanation import Explanation
-from modalens.measures import Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
+from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
 from modalens.modalities import Modality
 from modalens.modalities.patients import Patients, gather, gather_background
 from modalens.models import Model, Readout, adapt
@@ -24,20 +24,29 @@ from modalens.problem import EXACT_LIMIT, Problem
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A setting with the model's first outputs read."""
+    """A setting with the model's first outputs read. Before the run these are a few rows; `completed` reads all."""
 
-    model: Model
+    setting: Setting
+    measures: tuple[Measure, ...]
     readout: Readout
     problem: Problem
-    stand_ins: StandIns
-    measures: tuple[Measure, ...]
-    patients: Patients
+    engine: Engine
     raw: np.ndarray
     checked: int
     seconds_per_row: float
-    batch_size: int
-    select: Selector
-    target: Any
+
+    @property
+    def patients(self) -> Patients:
+        return self.setting.patients
+
+    @property
+    def stand_ins(self) -> StandIns:
+        return self.engine.stand_ins
+
+    def completed(self, raw: np.ndarray) -> Prepared:
+        """The same, with the raw outputs of all patients."""
+        readout = self.setting.readout(raw)
+        return replace(self, raw=raw, readout=readout, problem=self.setting.problem(raw, readout))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +59,14 @@ class Setting:
     coalition: tuple[str, ...]
     part: tuple[str, ...]
     assignments: Mapping[str, Mapping[str, baselines.Baseline]]
-    measures: tuple[Measure, ...]
+    measures: tuple[Measure, ...] | None
     link: str | None
     output: str | Callable[[np.ndarray], np.ndarray]
     task: str | None
     classes: Sequence[str] | None
     select: Selector
-    batch_size: int | None
+    batch_size: BatchSize
+    encoders: Encoders
     seed: int
     target: Any
     labels: Any
@@ -75,58 +85,73 @@ class Setting:
                 stacklevel=2,
             )
 
-    def open(self, few: bool = False) -> Prepared:
-        """Run the model on the inputs as they are (on `few` of them, for a plan), and decide how its outputs are
-        read.
-        """
-        batch = self.batch_size or default_batch(self.patients.row_bytes)
-        patients = self.patients.take(np.arange(min(len(self.patients), 16))) if few else self.patients
-        raw = run_present(self.model, patients, batch, self.select)
-        checked, seconds = check_rows(self.model, patients, self.background, raw, self.select)
-        classes = self.classes if self.classes is not None else self.model.classes
-        readout = decide(raw, link=self.link, output=self.output, task=self.task or self.model.task, classes=classes)
-        spaces = readout(raw)
-        chosen, predicted = targets(
-            self.target if not few or isinstance(self.target, str) else "predicted",
-            spaces.get("probability", spaces[readout.space]),
-            readout,
+    def readout(self, raw: np.ndarray) -> Readout:
+        """How outputs like these are read."""
+        return decide(
+            raw,
+            link=self.link,
+            output=self.output,
+            task=self.task or self.model.task,
+            classes=self.classes if self.classes is not None else self.model.classes,
         )
-        if few:
-            chosen = None if chosen is None else np.zeros(len(self.patients), dtype=int)
-        problem = Problem(
+
+    def problem(self, raw: np.ndarray, readout: Readout) -> Problem:
+        """What is measured, from raw outputs of all patients, or of a few: then the targets are not final."""
+        samples = len(self.patients)
+        spaces = readout(raw)
+        values = spaces[readout.space]
+        probability = spaces.get("probability", values)
+        if len(raw) < samples:
+            probability = np.broadcast_to(probability[:1], (samples, probability.shape[1]))
+        chosen, predicted = targets(self.target, probability, readout)
+        return Problem(
             modalities=tuple(self.patients.modalities),
-            samples=len(self.patients),
+            samples=samples,
             outputs=readout.outputs,
             task=readout.task,
             space=readout.space,
             spaces=readout.spaces,
-            part_count={name: parts.count(len(self.patients)) for name, parts in self.patients.parts.items()},
+            part_count={name: parts.count(samples) for name, parts in self.patients.parts.items()},
             part_names={name: parts.names for name, parts in self.patients.parts.items()},
             coalition_baselines=self.coalition,
             part_baselines=self.part,
             target=chosen,
             predicted=predicted,
-            labels=None if self.labels is None else _checked_labels(self.labels, len(self.patients), readout),
+            labels=None if self.labels is None else _checked_labels(self.labels, samples, readout),
             groups=self.groups,
             seed=self.seed,
             confidence=self.confidence,
-            resolution=_resolution(raw, spaces[readout.space]),
+            resolution=_resolution(raw, values),
         )
+
+    def open(self) -> Prepared:
+        """Run a few rows, decide how outputs are read, and how the model is run."""
+        raw, checked, seconds = check_rows(self.model, self.patients, self.background, self.select)
+        readout = self.readout(raw)
+        problem = self.problem(raw, readout)
+        stand_ins = StandIns(
+            patients=self.patients, background=self.background, assignments=self.assignments, seed=self.seed
+        )
+        chosen = _chosen_measures(self.measures, len(self.patients.modalities), self.labels is not None)
+        engine = open_engine(
+            self.model,
+            stand_ins,
+            [need for measure in chosen for need in measure.needs(problem, None)],
+            problem,
+            encoders=self.encoders,
+            batch_size=self.batch_size,
+        )
+        if self.measures is None and engine.differentiable and readout.custom is None:
+            chosen = (*chosen, FusionGradient())
         return Prepared(
-            model=self.model,
+            setting=self,
+            measures=chosen,
             readout=readout,
             problem=problem,
-            stand_ins=StandIns(
-                patients=self.patients, background=self.background, assignments=self.assignments, seed=self.seed
-            ),
-            measures=self.measures,
-            patients=self.patients,
+            engine=engine,
             raw=raw,
-            checked=checked,
+            checked=checked + engine.checked,
             seconds_per_row=seconds,
-            batch_size=batch,
-            select=self.select,
-            target=self.target,
         )
 
 
@@ -145,7 +170,8 @@ def prepare(
     labels: Any = None,
     classes: Sequence[str] | None = None,
     select: Selector = None,
-    batch_size: int | None = None,
+    batch_size: BatchSize = None,
+    encoders: Encoders = "auto",
     groups: Any = None,
     confidence: float | None = 0.95,
     seed: int = 0,
@@ -158,8 +184,8 @@ def prepare(
         raise InputError(f"seed={seed!r}: expected a whole number, at least 0; give one.")
     if confidence is not None and (not isinstance(confidence, float) or not 0 < confidence < 1):
         raise InputError(f"confidence={confidence!r}: give a share between 0 and 1, or None for no intervals.")
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise InputError(f"batch_size={batch_size!r}: give a whole number of rows, at least 1, or None.")
+    check_batch_size(batch_size)
+    check_encoders(encoders)
     rows = patients if background is None or background is inputs else gather_background(background, patients)
     if baseline is None:
         by_row = dict.fromkeys(patients.modalities, baselines.named("background"))
@@ -178,13 +204,14 @@ def prepare(
         coalition=coalition,
         part=part,
         assignments=assignments,
-        measures=_chosen_measures(measures, len(patients.modalities), labels is not None),
+        measures=None if measures is None else _checked_measures(measures),
         link=link,
         output=output,
         task=task,
         classes=classes,
         select=select,
         batch_size=batch_size,
+        encoders=encoders,
         seed=seed,
         target=target,
         labels=labels,
@@ -193,11 +220,16 @@ def prepare(
     )
 
 
-def _chosen_measures(measures: Sequence[Measure] | None, players: int, labelled: bool) -> tuple[Measure, ...]:
-    """Those asked for, with different names; else those that fit the number of modalities and the labels."""
-    if measures is None:
-        games: tuple[Measure, ...] = (Shapley(), InterSHAP(), Interactions()) if 2 <= players <= EXACT_LIMIT else ()
-        return (Occlusion(), *games, *((Reliance(),) if labelled else ()))
+def _chosen_measures(measures: tuple[Measure, ...] | None, players: int, labelled: bool) -> tuple[Measure, ...]:
+    """Those asked for; else those that fit the number of modalities and the labels."""
+    if measures is not None:
+        return measures
+    games: tuple[Measure, ...] = (Shapley(), InterSHAP(), Interactions()) if 2 <= players <= EXACT_LIMIT else ()
+    return (Occlusion(), *games, *((Reliance(),) if labelled else ()))
+
+
+def _checked_measures(measures: Sequence[Measure] | Measure) -> tuple[Measure, ...]:
+    """Those asked for, with different names."""
     chosen = tuple(measures) if isinstance(measures, Sequence) and not isinstance(measures, str) else (measures,)
     wrong = [measure for measure in chosen if not isinstance(measure, Measure)]
     if wrong or not chosen:

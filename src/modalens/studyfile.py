@@ -29,11 +29,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modalens.datasets.files import read_csv, read_images, read_npz
 from modalens.errors import InputError, listed, nearest
-from modalens.measures import Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
+from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
 from modalens.modalities import Image, Modality, Series, Tabular, Text, Vector, Volume
 
 MEASURES: dict[str, type[Measure]] = {
-    kind.default_name: kind for kind in (Occlusion, Shapley, InterSHAP, Interactions, Reliance)
+    kind.default_name: kind for kind in (Occlusion, Shapley, InterSHAP, Interactions, Reliance, FusionGradient)
 }
 KINDS: dict[str, type[Modality]] = {
     "image": Image,

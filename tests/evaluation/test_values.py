@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import modalens as ml
-from modalens.evaluation import Evaluation, Table, store
+from modalens.evaluation import Evaluation, Table
+from modalens.evaluation.plan import Piece
+from modalens.models.readout import decide
 from modalens.pipeline import evaluate
 from modalens.problem import PRESENT, Mask
 from modalens.setting import Prepared, prepare
@@ -38,7 +40,7 @@ def opened(**settings: Any) -> Prepared:
 
 def test_values_are_means_over_all_background_rows() -> None:
     prepared = opened()
-    _, values = evaluate(prepared, progress=False)
+    _, _, values = evaluate(prepared, progress=False)
     label = prepared.problem.coalition_baselines[0]
     without_a = np.mean([model(np.broadcast_to(row, (5, 2)), INPUTS["b"]) for row in BACKGROUND["a"]], axis=0)
     nothing = model(**BACKGROUND).mean()
@@ -60,7 +62,7 @@ def test_values_are_means_over_all_background_rows() -> None:
 def test_absent_modalities_of_a_draw_are_filled_together() -> None:
     """f(empty) is the mean over whole background patients, not over every pair of their modalities."""
     prepared = opened()
-    _, values = evaluate(prepared, progress=False)
+    _, _, values = evaluate(prepared, progress=False)
     mixed = np.mean([model(np.broadcast_to(row, (23, 2)), BACKGROUND["b"]).mean() for row in BACKGROUND["a"]])
     found = values.mean([Mask.without("a", "b")], prepared.problem.coalition_baselines[0])[0, 0, 0]
     assert abs(found - model(**BACKGROUND).mean()) < 1e-12
@@ -77,7 +79,8 @@ def stored(
         samples=np.arange(samples) if rows is None else rows,
         shared=shared,
     )
-    store(table, one, {"raw": outputs}, samples, blocks)
+    readout = decide(outputs, link=None, output="raw", task="regression", classes=None)
+    table.add([Piece(of=one, patients=one.samples, draws=np.arange(draws))], outputs, readout, blocks, samples)
     return table.values[one.identity]["raw"], table.sizes[one.identity]
 
 
@@ -140,7 +143,7 @@ def test_values_that_do_not_fit_the_memory_are_pooled_into_fewer_blocks() -> Non
 
 def test_the_link_is_applied_before_rows_are_averaged() -> None:
     prepared = opened(link="sigmoid", output="probability")
-    _, values = evaluate(prepared, progress=False)
+    _, _, values = evaluate(prepared, progress=False)
     rows = np.stack([model(np.broadcast_to(row, (5, 2)), INPUTS["b"]) for row in BACKGROUND["a"]])
     label = prepared.problem.coalition_baselines[0]
     np.testing.assert_allclose(
@@ -158,7 +161,7 @@ def test_the_link_and_the_mean_are_taken_in_float64_whatever_the_model_gives() -
     prepared = prepare(
         single, INPUTS, measures=[ml.Shapley()], link="sigmoid", background=BACKGROUND, baseline=ml.Background(rows=23)
     ).open()
-    _, values = evaluate(prepared, progress=False)
+    _, _, values = evaluate(prepared, progress=False)
     rows = np.stack([single(np.broadcast_to(row, (5, 2)), INPUTS["b"]) for row in BACKGROUND["a"]]).astype(np.float64)
     found = values.mean([PRESENT, Mask.without("a")], prepared.problem.coalition_baselines[0])[..., 1]
     np.testing.assert_allclose(

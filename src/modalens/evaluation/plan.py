@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from modalens.evaluation.lines import Line, line_of
+from modalens.evaluation.sources import Sources
 from modalens.evaluation.standins import StandIns
-from modalens.problem import Key, Mask, Outputs, Problem
+from modalens.models.split import Split
+from modalens.problem import PRESENT, Gradients, Key, Mask, Need, Outputs, Problem
 
 VALUES_BUDGET = 256 * 2**20
 """Bytes that the table of values may take before background rows are pooled into fewer blocks."""
+
+ENCODINGS_BUDGET = 64 * 2**20
+"""Bytes of encodings that belong to the patients at hand: so many patients are evaluated at once."""
+
+PATIENTS_AT_ONCE = 256
 
 INPUTS_BUDGET = 2 * 2**20
 """Bytes of masked inputs in one batch: activations take many times that, and what leaves the processor's cache runs
@@ -41,32 +49,49 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What will be run. `print(plan)` shows its cost."""
+    """What will be run. `print(plan)` shows its cost.
+
+    `encoder_rows` are the rows through every modality's encoder, `patients_at_once` the patients whose encodings are
+    held together, `batch` the rows a call, by modality and for the "head".
+    """
 
     evaluations: tuple[Evaluation, ...]
-    modalities: tuple[str, ...]
-    batch_size: int
+    lines: tuple[Line, ...]
+    encoder_rows: Mapping[str, int]
+    separate: bool
+    """Whether encoders run for themselves; else the whole model sees every row."""
+    batch: Mapping[str, int]
+    patients_at_once: int
     row_bytes: int
     value_bytes: int
     blocks: int
     seconds_per_row: float | None = None
 
     def __len__(self) -> int:
-        return len(self.evaluations)
+        return len(self.evaluations) + len(self.lines)
+
+    def joined(self, later: Plan) -> Plan:
+        """Both plans, for what was run in all."""
+        return replace(
+            self,
+            evaluations=self.evaluations + later.evaluations,
+            lines=self.lines + later.lines,
+            encoder_rows={name: rows + later.encoder_rows[name] for name, rows in self.encoder_rows.items()},
+        )
 
     @property
     def rows(self) -> int:
-        """Rows through the model."""
-        return sum(evaluation.rows for evaluation in self.evaluations)
-
-    @property
-    def encoder_rows(self) -> dict[str, int]:
-        """Rows through each modality's encoder: all of them, while the model runs as a whole."""
-        return dict.fromkeys(self.modalities, self.rows)
+        """Rows through the head, or through the whole model."""
+        return sum(evaluation.rows for evaluation in self.evaluations) + sum(line.rows for line in self.lines)
 
     @property
     def head_rows(self) -> int:
         return self.rows
+
+    @property
+    def batch_size(self) -> int:
+        """Rows a call of the head, or of the whole model."""
+        return self.batch["head"]
 
     @property
     def batch_bytes(self) -> int:
@@ -74,8 +99,12 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """The expected time, from the time of the first rows."""
-        return None if self.seconds_per_row is None else self.seconds_per_row * self.rows
+        """The expected time, from the time of the first rows: of the slowest encoder's rows, where they run for
+        themselves.
+        """
+        if self.seconds_per_row is None:
+            return None
+        return self.seconds_per_row * (max(self.encoder_rows.values(), default=0) if self.separate else self.rows)
 
     def by_kind(self) -> dict[str, tuple[int, int]]:
         """Evaluations and rows by kind of mask."""
@@ -90,8 +119,12 @@ class Plan:
         kinds = self.by_kind()
         width = max(28, 2 + max(map(len, kinds), default=0))
         lines = [f"{kind:<{width}}{masks:>8,} masks {rows:>12,} rows" for kind, (masks, rows) in kinds.items()]
+        lines += [
+            f"{'gradients':<{width}}{len(self.lines):>8,} lines {sum(line.rows for line in self.lines):>12,} rows"
+        ] * bool(self.lines)
+        through = "head" if self.separate else "model"
         lines.append(
-            f"{'in all':<{width}}{len(self):>8,} masks {self.rows:>12,} rows through the model, {self.batch_size} at a time"
+            f"{'in all':<{width}}{len(self.evaluations):>8,} masks {self.rows:>12,} rows through the {through}, {self.batch_size} at a time"
         )
         lines += [f"{f'  encoder of {name}':<{width}}{rows:>27,} rows" for name, rows in self.encoder_rows.items()]
         lines.append(f"{'  head':<{width}}{self.head_rows:>27,} rows")
@@ -110,18 +143,65 @@ def _kind(key: Key) -> str:
     return f"{'coalitions' if all(parts is None for _, parts, _ in key) else 'single parts'} ({baselines})"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Some patients and draws of one evaluation."""
+
+    of: Evaluation
+    patients: np.ndarray
+    draws: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        return len(self.patients) * len(self.draws)
+
+
+def batches(plan: Plan, block: np.ndarray) -> Iterator[list[Piece]]:
+    """The evaluations of a block of patients, as many rows as the head takes at a time."""
+    batch: list[Piece] = []
+    room = full = plan.batch["head"]
+    for piece in _pieces(plan, block, full):
+        if piece.rows > room and batch:
+            yield batch
+            batch, room = [], full
+        batch.append(piece)
+        room -= piece.rows
+    if batch:
+        yield batch
+
+
+def _pieces(plan: Plan, block: np.ndarray, full: int) -> Iterator[Piece]:
+    """Every evaluation in pieces of whole patients that fit into a batch; of some draws where one patient does not."""
+    for one in plan.evaluations:
+        patients = one.samples if one.shared else one.samples[(one.samples >= block[0]) & (one.samples <= block[-1])]
+        if one.shared and block[0] > 0:
+            continue
+        step = max(1, full // one.draws)
+        for start in range(0, len(patients), step):
+            for draws in np.array_split(np.arange(one.draws), -(-one.draws // full)):
+                yield Piece(of=one, patients=patients[start : start + step], draws=draws)
+
+
 def merge(
-    needs: Iterable[Outputs],
+    needs: Iterable[Need],
     problem: Problem,
     stand_ins: StandIns,
+    split: Split,
     *,
     known: Mapping[object, object],
-    batch_size: int | None,
+    known_lines: Mapping[Gradients, object],
     seconds_per_row: float | None = None,
 ) -> Plan:
-    """All needs as one plan: what two of them ask for is run once, and what is known already not at all."""
+    """All needs as one plan: what two of them ask for is run once, and what is known already not at all. The inputs as
+    they are stand in every first plan.
+    """
     evaluations: dict[tuple[Key, int], Evaluation] = {}
-    for need in needs:
+    lines: dict[Gradients, Line] = {}
+    for need in (Outputs(masks=(PRESENT,), baseline=problem.part_baselines[0], draws="part"), *needs):
+        if isinstance(need, Gradients):
+            if need not in known_lines:
+                lines.setdefault(need, line_of(need, problem, stand_ins))
+            continue
         for mask in need.masks:
             identity = stand_ins.key(mask, need.baseline, need.draws)
             if identity in known or identity in evaluations:
@@ -134,16 +214,32 @@ def merge(
     drawn = sum(len(one.samples) for one in evaluations.values() if one.draws > 1)
     blocks = int(max(10, VALUES_BUDGET // max(cell * drawn, 1)))
     value_bytes = sum(cell * len(one.samples) * min(one.draws, blocks) for one in evaluations.values())
-    row_bytes = stand_ins.patients.row_bytes
+    keys = [*evaluations, *(line.key for line in lines.values())]
+    sources = Sources(stand_ins, keys)
+    rows = sum(one.rows for one in evaluations.values()) + sum(line.rows for line in lines.values())
+    names = tuple(stand_ins.patients.modalities)
     return Plan(
         evaluations=tuple(evaluations.values()),
-        modalities=tuple(stand_ins.patients.modalities),
-        batch_size=batch_size or default_batch(row_bytes),
-        row_bytes=row_bytes,
+        lines=tuple(lines.values()),
+        encoder_rows={
+            name: (0 if name in stand_ins.ignored or not keys else sources.rows(name)) if split.encoded else rows
+            for name in names
+        },
+        separate=bool(split.encoded),
+        batch=split.batch,
+        patients_at_once=_patients_at_once(sources, split, stand_ins),
+        row_bytes=stand_ins.patients.row_bytes,
         value_bytes=value_bytes,
         blocks=min(blocks, max((one.draws for one in evaluations.values()), default=1)),
         seconds_per_row=seconds_per_row,
     )
+
+
+def _patients_at_once(sources: Sources, split: Split, stand_ins: StandIns) -> int:
+    """As many patients as the memory for encodings holds, judged by the mean patient."""
+    patients = np.arange(len(stand_ins.patients))
+    total = sum(sources.own_rows(name, patients) * split.row_bytes[name] for name in sources.needed)
+    return int(np.clip(ENCODINGS_BUDGET * len(patients) // max(total, 1), 1, PATIENTS_AT_ONCE))
 
 
 def default_batch(row_bytes: int) -> int:

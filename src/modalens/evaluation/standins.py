@@ -29,8 +29,11 @@ class StandIns:
     background: Patients
     assignments: Mapping[str, Mapping[str, Baseline]]
     seed: int = 0
+    ignored: frozenset[str] = frozenset()
+    """Modalities that the model does not look at: nothing needs to stand in for them."""
     _fills: dict[Slot, np.ndarray] = field(default_factory=dict, repr=False)
     _slots: dict[Slot, Baseline] = field(default_factory=dict, repr=False)
+    _nearest: dict[frozenset[str], np.ndarray] = field(default_factory=dict, repr=False)
 
     def key(self, mask: Mask, label: str, draws: Draws) -> tuple[Key, int]:
         """What an evaluation is: for each absent modality the parts and the baseline that is really used, and how
@@ -38,6 +41,8 @@ class StandIns:
         """
         effective = []
         for name, parts in mask.absent:
+            if name in self.ignored:
+                continue
             if parts is not None and self._is_whole(name, parts):
                 parts = None
             effective.append((name, parts, self._slot(name, label, partial=parts is not None)))
@@ -79,17 +84,19 @@ class StandIns:
             for name, kind in self.patients.modalities.items()
         }
 
-    def donors(self, key: Key, draws: int, slot: str, name: str) -> np.ndarray:
-        """The background rows that stand in, shape (draws,), or (patients, draws) where they depend on what is
-        present.
+    def donors(self, name: str, slot: str, draws: int, absent: frozenset[str]) -> np.ndarray:
+        """The background rows that stand in while these modalities are absent, shape (draws,), or (patients, draws)
+        where they depend on what is present.
         """
-        present = [other for other in self.patients.modalities if other not in {absent for absent, *_ in key}]
+        present = [other for other in self.patients.modalities if other not in absent]
         if not isinstance(self._slots[name, slot], Conditional) or not present:
             return self.order[:draws]
-        unlike = np.sum([self.distances[other] for other in present], axis=0)
-        if self.background is self.patients:
-            np.fill_diagonal(unlike, np.inf)  # nobody is their own neighbour
-        return np.argsort(unlike, axis=1, kind="stable")[:, :draws]
+        if absent not in self._nearest:
+            unlike = np.sum([self.distances[other] for other in present], axis=0)
+            if self.background is self.patients:
+                np.fill_diagonal(unlike, np.inf)  # nobody is their own neighbour
+            self._nearest[absent] = np.argsort(unlike, axis=1, kind="stable")
+        return self._nearest[absent][:, :draws]
 
     def fill(self, name: str, slot: str) -> np.ndarray:
         """The replacement of every patient, or one for all (leading axis 1)."""
@@ -125,44 +132,12 @@ class StandIns:
             )
         return fill
 
-    def materialise(self, key: Key, draws: int, samples: np.ndarray, draw: np.ndarray) -> dict[str, np.ndarray]:
-        """The masked inputs of these (patient, draw) pairs, every modality in canonical form."""
-        absent = {name: (parts, slot) for name, parts, slot in key}
-        masked = {}
-        for name, kind in self.patients.modalities.items():
-            if name not in absent:
-                masked[name] = kind.take(self.patients.samples[name], samples)
-                continue
-            parts, slot = absent[name]
-            replacements = self._replacements(name, slot, key, draws, samples, draw)
-            masked[name] = (
-                replacements
-                if parts is None
-                else kind.replace(
-                    kind.take(self.patients.samples[name], samples),
-                    replacements,
-                    self.patients.parts[name].take(samples),
-                    parts,
-                )
-            )
-        return masked
-
-    def _replacements(
-        self, name: str, slot: str, key: Key, draws: int, samples: np.ndarray, draw: np.ndarray
-    ) -> np.ndarray:
-        kind = self.patients.modalities[name]
-        if isinstance(self._slots[name, slot], Background):
-            donors = self.donors(key, draws, slot, name)
-            return kind.take(self.background.samples[name], donors[draw] if donors.ndim == 1 else donors[samples, draw])
-        fill = self.fill(name, slot)
-        return kind.take(fill, samples if len(fill) > 1 else np.zeros_like(samples))
-
     def by_patient(self, key: Key) -> bool:
         """Whether the masked inputs differ between patients; where everything is replaced by the same, one evaluation
         serves all.
         """
         absent = {name: (parts, slot) for name, parts, slot in key}
-        if set(absent) != set(self.patients.modalities):
+        if set(absent) != set(self.patients.modalities) - self.ignored:
             return True
         return any(
             parts is not None or (isinstance(self._slots[name, slot], Fill) and len(self.fill(name, slot)) > 1)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from modalens import statistics
 from modalens.measures.result import Result
-from modalens.problem import Outputs, Problem, Values
+from modalens.problem import Need, Problem, Values
 
 Arrays = dict[str, xr.DataArray]
 
@@ -41,7 +41,7 @@ class Measure(ABC):
         return self.name or self.default_name
 
     @abstractmethod
-    def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
+    def needs(self, problem: Problem, values: Values | None) -> Sequence[Need]:
         """The values that the measure still needs, given those that there are; nothing when it has enough. Raises
         InputError for a problem that it can't score.
         """

@@ -50,8 +50,13 @@ class Patients:
         return {name: modality.restore(self.samples[name]) for name, modality in self.modalities.items()}
 
     @property
+    def bytes_by_modality(self) -> dict[str, int]:
+        """Memory of one patient's samples."""
+        return {name: modality.row_bytes(self.samples[name]) for name, modality in self.modalities.items()}
+
+    @property
     def row_bytes(self) -> int:
-        return sum(modality.row_bytes(self.samples[name]) for name, modality in self.modalities.items())
+        return sum(self.bytes_by_modality.values())
 
     def fingerprint(self) -> str:
         """Equal for equal data, modality by modality."""

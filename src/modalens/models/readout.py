@@ -25,7 +25,7 @@ def read(output: Any, rows: int, select: Selector = None) -> np.ndarray:
     Raises InputError for a tuple, dict or ModelOutput without a selector, for another number of rows than patients,
     and for NaN or infinity.
     """
-    values = _as_array(_selected(output, select))
+    values = _as_array(selected(output, select))
     if values.ndim == 0 or len(values) != rows:
         raise InputError(
             f"the model's output has shape {values.shape} for {rows} patients: expected one row each, (n,) or (n, outputs). "
@@ -42,7 +42,8 @@ def read(output: Any, rows: int, select: Selector = None) -> np.ndarray:
     return values.reshape(rows, -1)
 
 
-def _selected(output: Any, select: Selector) -> Any:
+def selected(output: Any, select: Selector) -> Any:
+    """The entry that counts of what a model returned. Raises InputError where there are several and none is named."""
     if callable(select):
         return select(output)
     keyed = isinstance(output, Mapping)

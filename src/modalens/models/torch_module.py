@@ -13,9 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from modalens.errors import InputError
 from modalens.models.base import Model, require_keywords
+from modalens.models.fusion import FusionPoint, none_found
+from modalens.models.separation import INPUTS, Encoders, remembered, separate, warn_unused
+
+CPU_SPEED, ACCELERATOR_SPEED = 1e11, 1e13
+"""Arithmetic operations a second that small batches reach, roughly."""
+
+SECONDS_A_ROW = 1e-5
+"""What a row costs whatever the model does with it."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +54,14 @@ class TorchModel(Model):
         require_keywords(self.module.forward, self.name, names)
 
     def __call__(self, inputs: Mapping[str, Any]) -> Any:
-        return self.module(**{name: self._tensor(name, values) for name, values in inputs.items()})
+        return self.module(**{name: self.tensor(name, values) for name, values in inputs.items()})
 
     @contextmanager
     def session(self) -> Iterator[None]:
         modes = [(module, module.training) for module in self.module.modules()]
         try:
             self.module.eval()
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            with torch.no_grad(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
                 yield
         finally:
             for module, training in modes:
@@ -66,7 +75,39 @@ class TorchModel(Model):
                 digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _tensor(self, name: str, values: Any) -> Any:
+    def remembers(self, few: Mapping[str, Any], encoders: Encoders) -> bool:
+        """Whether the module was split before, with the parameters that it has now."""
+        return remembered(self.module, few, encoders) is not None
+
+    def separate(self, few: Mapping[str, Any], encoders: Encoders) -> FusionPoint:
+        """The module's fusion point, compared with the whole module on a few rows."""
+        return separate(self.module, lambda given: self.module(**given), few, encoders)
+
+    def at_inputs(self, few: Mapping[str, Any]) -> FusionPoint:
+        """The inputs, or the embeddings of whole numbers, as the place where gradients are taken."""
+        return separate(self.module, lambda given: self.module(**given), few, INPUTS)
+
+    def no_split(self, reason: str) -> FusionPoint:
+        """No fusion point, for this reason."""
+        return none_found(reason)
+
+    def warn_unused(self, point: FusionPoint) -> None:
+        """Say that the module runs whole, and why."""
+        warn_unused(point, self.name)
+
+    def seconds(self, few: Mapping[str, Any]) -> float:
+        """About how long one row takes, by its arithmetic and not by the clock, so that the same call always decides
+        the same.
+        """
+        rows = len(next(iter(few.values())))
+        with FlopCounterMode(display=False) as counted:
+            self.module(**few)
+        learned = sum(parameter.numel() for parameter in self.module.parameters())
+        work = max(counted.get_total_flops() / rows, 2 * learned)
+        return SECONDS_A_ROW + work / (CPU_SPEED if self.device.type == "cpu" else ACCELERATOR_SPEED)
+
+    def tensor(self, name: str, values: Any) -> Any:
+        """A modality's samples as the module takes them."""
         if isinstance(values, torch.Tensor):
             if values.device != self.device or (values.is_floating_point() and values.dtype != self.dtype):
                 raise InputError(

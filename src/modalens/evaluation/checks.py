@@ -1,0 +1,87 @@
+"""What every model is asked before it is believed: the same output for the same input, whatever else is in the batch,
+and finite numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from modalens.errors import InputError
+from modalens.evaluation.plan import Piece
+from modalens.modalities.patients import Patients
+from modalens.models import Model, output_of, read
+from modalens.models.readout import Selector
+
+
+def check_rows(
+    model: Model, patients: Patients, background: Patients, select: Selector
+) -> tuple[np.ndarray, int, float]:
+    """Run a few patients twice, together and alone (a single one beside background rows): the same input must give
+    the same output, whatever else is in the batch.
+
+    Returns their raw outputs, the rows that this took, and the seconds of one row. Raises InputError for a model that
+    is random or mixes the rows of a batch.
+    """
+    few = np.arange(min(4, len(patients)))
+    started = time.perf_counter()
+    together, again = (_raw(model, patients.take(few), select, "the inputs as they are") for _ in range(2))
+    seconds = (time.perf_counter() - started) / (2 * len(few))
+    scale = max(float(np.abs(together).max()), 1e-12)
+    if np.abs(together - again).max() > 1e-6 * scale:
+        raise InputError(
+            f"the model gives different outputs for the same input (they differ by {np.abs(together - again).max():.2g}): it is random. "
+            "Put it into evaluation mode (dropout off), or fix its seed inside the call; a torch module given as it is, is put into evaluation mode."
+        )
+    # The first and the last: a network that takes the batch for time mixes one of them with nobody.
+    others = (
+        {row: patients.take(few[row : row + 1]) for row in {0, len(few) - 1}}
+        if len(patients) > 1
+        else {0: patients.joined(background.take(np.arange(min(3, len(background)))))}
+    )
+    change = max(
+        float(np.abs(read(output_of(model, other.restored()), len(other), select)[0] - together[row]).max())
+        for row, other in others.items()
+    )
+    if change > 1e-4 * scale:
+        raise InputError(
+            f"the model's output for a patient depends on the other patients of the batch (it differs by {change:.2g} when they are others): "
+            "expected row k of the output to depend on row k of the inputs only. Batch normalization must be in evaluation mode, and the batch the first axis (batch_first=True)."
+        )
+    return together, 2 * len(few) + sum(map(len, others.values())), seconds
+
+
+def _raw(model: Model, patients: Patients, select: Selector, when: str) -> np.ndarray:
+    raw = read(output_of(model, patients.restored()), len(patients), select)
+    finite = np.isfinite(raw).all(axis=1)
+    if not finite.all():
+        raise _not_finite(~finite, when)
+    return raw
+
+
+def _not_finite(bad: np.ndarray, when: str) -> InputError:
+    return InputError(
+        f"the model's output is NaN or infinite for {int(bad.sum())} of {len(bad)} rows of {when} (first: row {int(np.argmax(bad))}); expected finite numbers. "
+        "Look for a division by zero or a logarithm in the model, and leave the patients out that it can't score."
+    )
+
+
+def require_finite(raw: np.ndarray, batch: Sequence[Piece]) -> None:
+    """Refuse a batch whose outputs are not finite, and say under which mask that is."""
+    bad = ~np.isfinite(raw).all(axis=1)
+    if not bad.any():
+        return
+    owner = np.repeat(np.arange(len(batch)), [piece.rows for piece in batch])
+    first = batch[owner[np.argmax(bad)]].of
+    if not first.identity[0]:
+        raise _not_finite(bad, "the inputs as they are")
+    replaced = " and ".join(
+        f"modality {name!r}{'' if parts is None else f' (part {parts[0]})'} is replaced by {slot!r}"
+        for name, parts, slot in first.identity[0]
+    )
+    raise InputError(
+        f"the model's output is NaN or infinite for {int(bad.sum())} of {len(raw)} rows, first where {replaced}; expected finite numbers. The model can't take this replacement: "
+        "use another baseline for it (zeros divide, unknown words embed to NaN), such as 'background'."
+    )

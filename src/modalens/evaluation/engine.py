@@ -1,0 +1,217 @@
+"""Which way a model is run: split at its fusion point, with every encoding kept, or whole for every mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modalens.errors import InputError, choice
+from modalens.evaluation.plan import default_batch, merge
+from modalens.evaluation.standins import StandIns
+from modalens.models import Model
+from modalens.models.split import Split, Whole
+from modalens.problem import Gradients, Need, Problem
+
+if TYPE_CHECKING:
+    from modalens.models.fusion import FusionPoint
+    from modalens.models.torch_module import TorchModel
+
+WORTH_SPLITTING = 3.0
+"""Seconds that the whole model must be expected to take before its graph is exported, which takes one or two."""
+
+BatchSize = int | Mapping[str, int] | None
+"""Rows a call: for everything, or by modality and for the "head"."""
+
+Encoders = Mapping[str, str] | str
+"""How encoders are found: "auto", "graph", "whole", or modality -> submodule."""
+
+MODES = ("auto", "graph", "whole")
+
+
+def check_batch_size(batch_size: BatchSize) -> None:
+    """Refuse what is no number of rows."""
+    rows = list(batch_size.values()) if isinstance(batch_size, Mapping) else [batch_size]
+    if batch_size is not None and any(not isinstance(one, int) or isinstance(one, bool) or one < 1 for one in rows):
+        raise InputError(
+            f"batch_size={batch_size!r}: give a whole number of rows, at least 1, or None; or one by modality and for the 'head', as provenance['batch_size'] has them."
+        )
+
+
+def check_encoders(encoders: Encoders) -> None:
+    """Refuse a way of finding encoders that there is not."""
+    if not isinstance(encoders, Mapping):
+        choice("encoders", encoders, MODES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """The model as it is run, the stand-ins that it needs, its fusion point where it was looked for, and why it runs
+    whole where it does.
+    """
+
+    split: Split
+    stand_ins: StandIns
+    point: FusionPoint | None = None
+    reason: str = ""
+    checked: int = 0
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether every modality that the model looks at crosses a fusion point in real numbers."""
+        return bool(self.split.encoded) and self.point is not None and self.point.exact and self.point.real
+
+    def describe(self) -> dict[str, Any]:
+        """For provenance: what was found, and why it is used or not."""
+        point = self.point
+        if point is None or not point.exact:
+            return {"source": "none", "exact": False, "reason": self.reason}
+        return {
+            "source": point.source,
+            "exact": point.exact,
+            "difference": point.difference,
+            "widths": {name: [list(width) for width in one.widths] for name, one in point.encoders.items()},
+            "parameters": {name: one.parameters for name, one in point.encoders.items()}
+            | {"head": point.head_parameters},
+            "first_layer_split": point.first_layer is not None,
+            "reason": self.reason,
+        }
+
+
+def open_engine(
+    model: Model,
+    stand_ins: StandIns,
+    needs: Sequence[Need],
+    problem: Problem,
+    *,
+    encoders: Mapping[str, str] | str = "auto",
+    batch_size: BatchSize = None,
+) -> Engine:
+    """The engine for these needs. A split is made where the user asks for it, where gradients need it, where there is
+    one from before, and where the whole model would take longer than finding it.
+
+    Raises InputError where encoders or gradients are asked for and the model has none.
+    """
+    patients = stand_ins.patients
+    whole = Whole(
+        model,
+        patients.modalities,
+        patients.bytes_by_modality,
+        _whole_batch(batch_size) or default_batch(patients.row_bytes),
+    )
+    gradients = any(isinstance(need, Gradients) for need in needs)
+    separable = _as_torch(model)
+    asked = isinstance(encoders, Mapping) or encoders == "graph"
+    if separable is None:
+        _refuse_without_torch(model, asked, gradients)
+        return Engine(split=whole, stand_ins=stand_ins, reason="it is no torch module, so its parts can't be seen")
+    if encoders == "whole" and not gradients:
+        return Engine(split=whole, stand_ins=stand_ins, reason="encoders='whole' asks for it")
+    few = few_rows(separable, stand_ins)
+    if encoders != "whole":
+        known = separable.remembers(few, encoders)
+        if not (asked or gradients or known):
+            seconds = separable.seconds(few) * merge(needs, problem, stand_ins, whole, known={}, known_lines={}).rows
+            if seconds < WORTH_SPLITTING:
+                return Engine(
+                    split=whole,
+                    stand_ins=stand_ins,
+                    reason="finding the fusion point would take longer than running the whole model",
+                )
+        point = separable.separate(few, encoders)
+        if point.exact:
+            return _split_engine(separable, point, stand_ins, batch_size)
+        if encoders == "graph":
+            raise InputError(
+                f"encoders='graph': the model {model.name!r} can't be split at its fusion point: {point.reason}. "
+                "Name its encoders, such as encoders={'ct': 'backbone'}, or leave encoders out to run it whole."
+            )
+        separable.warn_unused(point)
+    else:
+        point = separable.no_split("encoders='whole' asks for it")
+    if not gradients:
+        return Engine(split=whole, stand_ins=stand_ins, point=point, reason=point.reason, checked=point.check_rows)
+    return _input_engine(separable, point, stand_ins, few, whole.batch["head"])
+
+
+def few_rows(model: TorchModel, stand_ins: StandIns) -> dict[str, Any]:
+    """A few rows of every modality as the model takes them: explained patients, and background patients beside them,
+    so that mixing them is mixing different patients.
+    """
+    patients, background = stand_ins.patients, stand_ins.background
+    own = patients.take(np.arange(min(3, len(patients))))
+    rows = own.joined(background.take(np.arange(min(4 - min(len(own), 3), len(background)))[::-1]))
+    return {name: model.tensor(name, samples) for name, samples in rows.restored().items()}
+
+
+def _as_torch(model: Model) -> TorchModel | None:
+    if type(model).__name__ != "TorchModel":
+        return None
+    from modalens.models.torch_module import TorchModel
+
+    assert isinstance(model, TorchModel)
+    return model
+
+
+def _refuse_without_torch(model: Model, asked: bool, gradients: bool) -> None:
+    if asked:
+        raise InputError(
+            f"encoders: the model {model.name!r} is no torch module, so it has no encoders that could be kept; expected a torch.nn.Module. "
+            "Give the module itself, or leave encoders out."
+        )
+    if gradients:
+        raise InputError(
+            f"FusionGradient: the model {model.name!r} is no torch module, so it has no gradients; expected a torch.nn.Module. "
+            "Give the module itself, or use Shapley or Occlusion, which need outputs only."
+        )
+
+
+def _split_engine(model: TorchModel, point: FusionPoint, stand_ins: StandIns, batch_size: BatchSize) -> Engine:
+    from modalens.models.cached import split_of
+
+    ignored = frozenset(name for name, encoder in point.encoders.items() if not encoder.widths)
+    return Engine(
+        split=split_of(model, point, stand_ins.patients.modalities, _batches(point, batch_size)),
+        stand_ins=replace(stand_ins, ignored=ignored),
+        point=point,
+        checked=point.check_rows,
+    )
+
+
+def _input_engine(
+    model: TorchModel, point: FusionPoint, stand_ins: StandIns, few: Mapping[str, Any], rows: int
+) -> Engine:
+    """The model run whole, with gradients at its inputs."""
+    from modalens.models.cached import AtInputs
+
+    inputs = model.at_inputs(few)
+    if not inputs.exact:
+        raise InputError(
+            f"FusionGradient: the model {model.name!r} has no fusion point ({point.reason}), and no gradients at its inputs either: {inputs.reason}. "
+            "Name its encoders, such as encoders={'report': 'bert.embeddings'}, or use Shapley or Occlusion."
+        )
+    return Engine(
+        split=AtInputs(model, inputs, stand_ins.patients.modalities, {"head": rows}),
+        stand_ins=stand_ins,
+        point=point,
+        reason=point.reason,
+        checked=point.check_rows + inputs.check_rows,
+    )
+
+
+def _whole_batch(batch_size: BatchSize) -> int | None:
+    return batch_size.get("head") if isinstance(batch_size, Mapping) else batch_size
+
+
+def _batches(point: FusionPoint, batch_size: BatchSize) -> dict[str, int]:
+    """Rows a call: as given, or as measured when the model was split."""
+    if isinstance(batch_size, Mapping):
+        unknown = set(batch_size) - set(point.batch)
+        if unknown:
+            raise InputError(
+                f"batch_size: {sorted(unknown)} is no modality; give rows a call for {sorted(point.batch)}, as provenance['batch_size'] has them."
+            )
+        return dict(point.batch) | dict(batch_size)
+    return dict(point.batch) if batch_size is None else dict.fromkeys(point.batch, batch_size)

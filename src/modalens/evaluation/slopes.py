@@ -1,0 +1,171 @@
+"""Gradients on lines at the fusion point, reduced to what measures need of them, patient by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modalens.evaluation.encodings import Encoded, grid, plain
+from modalens.evaluation.lines import Line
+from modalens.evaluation.sources import Sources
+from modalens.models.cached import Cached
+from modalens.models.gradients import between, flat, gradient, in_space, participation
+from modalens.models.readout import Readout, Selector, selected
+from modalens.models.split import Arrays
+from modalens.problem import Features, Slopes
+
+POINTS_BUDGET = 16 * 2**20
+"""Bytes of features in one call of the head; its gradients take a few times that."""
+
+
+FEATURE_ROWS = 256
+"""Patients whose features are looked at for their spread and the directions that they use."""
+
+
+class FeatureSample:
+    """The features of some of the patients, evenly over all of them."""
+
+    def __init__(self, patients: int, modalities: tuple[str, ...], note: str) -> None:
+        self.chosen = np.unique(np.linspace(0, patients - 1, min(patients, FEATURE_ROWS)).astype(int))
+        self.modalities, self.note = modalities, note
+        self.rows: dict[str, list[Tensor]] = {name: [] for name in modalities}
+
+    def look(self, encoded: Mapping[str, Encoded], split: Cached, patients: np.ndarray) -> None:
+        """Keep the features of the chosen ones among these patients."""
+        own = self.chosen[(self.chosen >= patients[0]) & (self.chosen <= patients[-1])]
+        for name, one in encoded.items():
+            self.rows[name].append(flat(split.take(name, one.arrays, plain(one, own))))
+
+    def features(self) -> Features:
+        """What they tell."""
+        found = [participation(torch.cat(rows)) if rows else (0, 0.0, np.nan) for rows in self.rows.values()]
+        width, spread, directions = (np.array(column) for column in zip(*found, strict=True))
+        return Features(width=width, spread=spread, participation=directions.astype(float), note=self.note)
+
+
+class Lines:
+    """The lines of one need, evaluated block by block of patients."""
+
+    def __init__(
+        self,
+        line: Line,
+        sources: Sources,
+        split: Cached,
+        readout: Readout,
+        select: Selector,
+        modalities: tuple[str, ...],
+        outputs: int,
+    ) -> None:
+        self.line, self.sources, self.split, self.readout, self.select = line, sources, split, readout, select
+        self.modalities = modalities
+        draws = 1 if line.need.start == "mean" else line.draws
+        shape = (line.patients, len(modalities), outputs)
+        self.found = Slopes(
+            along=np.zeros((draws, len(line.need.positions), *shape)),
+            size=np.zeros(shape),
+            outputs=np.zeros((line.patients, outputs)),
+            starts=np.zeros((draws, line.patients, outputs)),
+        )
+
+    def evaluate(self, encoded: Mapping[str, Encoded], patients: np.ndarray, done: Callable[[int], None]) -> None:
+        """The slopes of these patients."""
+        here = {name: self.split.take(name, one.arrays, plain(one, patients)) for name, one in encoded.items()}
+        starts = self._starts(encoded, patients)
+        self._at_patients(here, starts, patients, done)
+        for draw, start in enumerate(starts):
+            self.found.starts[draw][patients] = self._outputs(start, len(patients))
+        done(len(starts) * (len(patients) if not self.line.shared else 1))
+        if not self.line.at_sample:
+            self._on_lines(here, starts, patients, done)
+
+    def _starts(self, encoded: Mapping[str, Encoded], patients: np.ndarray) -> list[dict[str, Arrays]]:
+        """Where each line starts: encodings with one row for all of these patients, or one for each."""
+        key, draws = self.line.key
+        whose = patients[:1] if self.line.shared else patients
+        rows: list[dict[str, Arrays]] = [{} for _ in range(draws)]
+        for name, one in encoded.items():
+            index = grid(self.sources, name, one, key, whose, np.arange(draws), draws)
+            index = np.broadcast_to(index, (len(whose), draws))
+            for draw in range(draws):
+                rows[draw][name] = self.split.take(name, one.arrays, index[:, draw])
+        if self.line.need.start == "rows" or draws == 1:
+            return rows
+        return [
+            {
+                name: tuple(_mean([row[name][place] for row in rows]) for place in range(len(rows[0][name])))
+                for name in encoded
+            }
+        ]
+
+    def _at_patients(
+        self,
+        here: Mapping[str, Arrays],
+        starts: list[dict[str, Arrays]],
+        patients: np.ndarray,
+        done: Callable[[int], None],
+    ) -> None:
+        at = gradient(self.split, self.readout, self.select, here, self.line.need.space)
+        done(len(patients))
+        self.found.outputs[patients] = _numbers(at.outputs)
+        for place, name in enumerate(self.modalities):
+            if name not in here or not at.by_modality[name].shape[2]:
+                continue
+            slope, features = at.by_modality[name], flat(here[name])
+            self.found.size[patients, place] = _numbers(slope.abs().sum(2)).T
+            if self.line.at_sample:
+                for draw, start in enumerate(starts):
+                    self.found.along[draw, 0, patients, place] = _numbers(
+                        (slope * (features - flat(start[name]))).sum(2)
+                    ).T
+
+    def _on_lines(
+        self,
+        here: Mapping[str, Arrays],
+        starts: list[dict[str, Arrays]],
+        patients: np.ndarray,
+        done: Callable[[int], None],
+    ) -> None:
+        positions = torch.tensor(self.line.need.positions, device=self.split.model.device)
+        points = len(positions)
+        bytes_a_row = sum(self.split.row_bytes[name] for name in here) * points
+        step = max(1, POINTS_BUDGET // max(bytes_a_row, 1))
+        for draw, start in enumerate(starts):
+            for first in range(0, len(patients), step):
+                rows = np.arange(first, min(first + step, len(patients)))
+                end = {name: _rows(one, rows, points) for name, one in here.items()}
+                begin = {
+                    name: _rows(one, rows if len(one[0]) > 1 else np.zeros_like(rows), points)
+                    for name, one in start.items()
+                }
+                at = between(begin, end, positions.repeat(len(rows)))
+                found = gradient(self.split, self.readout, self.select, at, self.line.need.space)
+                for place, name in enumerate(self.modalities):
+                    if name in end and found.by_modality[name].shape[2]:
+                        along = (found.by_modality[name] * (flat(end[name]) - flat(begin[name]))).sum(2)
+                        self.found.along[draw, :, patients[rows], place] = (
+                            _numbers(along).reshape(-1, len(rows), points).transpose(1, 2, 0)
+                        )
+                done(len(rows) * points)
+
+    def _outputs(self, start: Mapping[str, Arrays], patients: int) -> np.ndarray:
+        with torch.no_grad():
+            found = in_space(selected(self.split.head(start), self.select), self.readout, self.line.need.space)
+        return np.broadcast_to(_numbers(found), (patients, found.shape[1]))
+
+
+def _rows(encoding: Arrays, rows: np.ndarray, points: int) -> Arrays:
+    """Rows of an encoding, each as often as there are points on a line."""
+    index = torch.from_numpy(np.repeat(rows, points))
+    return tuple(one.index_select(0, index.to(one.device)) for one in encoding)
+
+
+def _mean(rows: list[Tensor]) -> Tensor:
+    """The mean of features; of what is no real number, the first."""
+    return torch.stack(rows).mean(0) if rows[0].is_floating_point() else rows[0]
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().cpu().numpy()

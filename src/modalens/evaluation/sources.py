@@ -1,0 +1,117 @@
+"""Which rows of each modality an evaluation reads. An encoding depends on nothing else, so each is made once.
+
+A source is a run of such rows: the patients as they are, background rows, a fill, or the patients with some parts
+replaced. What differs between patients is encoded block by block of patients, all else once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from modalens.baselines import Background, Conditional
+from modalens.evaluation.standins import StandIns
+from modalens.problem import Key
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows of one modality: the patients as they are (no `slot`), or with something in their place. `parts` are those
+    that are replaced (None: everything).
+    """
+
+    slot: str | None = None
+    parts: tuple[int, ...] | None = None
+    draws: int = 1
+    """Background rows that fill the parts in turn."""
+    absent: frozenset[str] = frozenset()
+    """The modalities absent with them, where they decide which background rows are drawn."""
+    from_rows: bool = False
+    """Whether background rows stand in for all of it."""
+
+
+PLAIN = Source()
+"""The patients as they are."""
+
+
+class Sources:
+    """The sources that a run reads, by modality, and the rows that each of them holds."""
+
+    def __init__(self, stand_ins: StandIns, keys: Iterable[tuple[Key, int]]) -> None:
+        self.stand_ins = stand_ins
+        names = [name for name in stand_ins.patients if name not in stand_ins.ignored]
+        self.needed: dict[str, dict[Source, None]] = {name: {} for name in names}
+        self.background = {name: np.zeros(len(stand_ins.background), dtype=bool) for name in names}
+        """Which background rows stand in for a whole modality."""
+        for key, draws in keys:
+            for name in names:
+                source = self.source(name, key, draws)
+                self.needed[name][source] = None
+                if source.from_rows:
+                    self.background[name][self.donors(name, source, key, draws)] = True
+
+    def source(self, name: str, key: Key, draws: int) -> Source:
+        """What the evaluation of this key reads of one modality."""
+        absent = {other: (parts, slot) for other, parts, slot in key}
+        if name not in absent:
+            return PLAIN
+        parts, slot = absent[name]
+        baseline = self.stand_ins.baseline(name, slot)
+        if not isinstance(baseline, Background):
+            return Source(slot, parts)
+        if parts is None:
+            return Source(slot, from_rows=True)
+        return Source(slot, parts, draws, frozenset(absent) if isinstance(baseline, Conditional) else frozenset())
+
+    def donors(self, name: str, source: Source, key: Key, draws: int) -> np.ndarray:
+        """The background rows that stand in for a whole modality, (draws,) or (patients, draws)."""
+        assert source.slot is not None
+        return self.stand_ins.donors(name, source.slot, draws, frozenset(other for other, *_ in key))
+
+    def own(self, name: str) -> list[Source]:
+        """The sources that differ between patients."""
+        return [one for one in self.needed[name] if not one.from_rows and not self._one_for_all(name, one)]
+
+    def fills(self, name: str) -> list[Source]:
+        """The sources that are one row for all patients."""
+        return [one for one in self.needed[name] if not one.from_rows and self._one_for_all(name, one)]
+
+    def _one_for_all(self, name: str, source: Source) -> bool:
+        return source.slot is not None and source.parts is None and len(self.stand_ins.fill(name, source.slot)) == 1
+
+    def of_patients(self, name: str, source: Source, patients: np.ndarray) -> np.ndarray:
+        """Those of the patients that have rows of this source: all, unless not every patient has its parts."""
+        if source.parts is None:
+            return patients
+        return patients[
+            self.stand_ins.patients.parts[name].count(len(self.stand_ins.patients))[patients] > max(source.parts)
+        ]
+
+    def own_rows(self, name: str, patients: np.ndarray) -> int:
+        """The rows of this modality that belong to these patients."""
+        return sum(len(self.of_patients(name, one, patients)) * one.draws for one in self.own(name))
+
+    def rows(self, name: str) -> int:
+        """All rows of this modality that have to be encoded."""
+        everyone = np.arange(len(self.stand_ins.patients))
+        return self.own_rows(name, everyone) + len(self.fills(name)) + int(self.background[name].sum())
+
+    def samples(self, name: str, source: Source, patients: np.ndarray, draw: np.ndarray) -> np.ndarray:
+        """The rows of a source for these pairs of patient and draw, in canonical form."""
+        stand_ins, kind = self.stand_ins, self.stand_ins.patients.modalities[name]
+        plain = stand_ins.patients.samples[name]
+        if source.slot is None:
+            return kind.take(plain, patients)
+        if isinstance(stand_ins.baseline(name, source.slot), Background):
+            donors = stand_ins.donors(name, source.slot, source.draws, source.absent)
+            rows = donors[draw] if donors.ndim == 1 else donors[patients, draw]
+            replacements = kind.take(stand_ins.background.samples[name], rows)
+        else:
+            fill = stand_ins.fill(name, source.slot)
+            replacements = kind.take(fill, patients if len(fill) > 1 else np.zeros_like(patients))
+        if source.parts is None:
+            return replacements
+        parts = stand_ins.patients.parts[name].take(patients)
+        return kind.replace(kind.take(plain, patients), replacements, parts, source.parts)

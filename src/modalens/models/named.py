@@ -1,0 +1,255 @@
+"""Encoders that the user names, `{"ct": "backbone"}`, for models whose graph can't be exported.
+
+The model's own forward is run, on a copy of the module tree that shares all parameters, in which each named submodule
+either stops the run and hands out what it said (an encoder), or says what it is given (the head). The user's model is
+not touched.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from modalens.errors import InputError, listed, nearest
+from modalens.models.fusion import Encoder, Encodings, FusionPoint, Head
+from modalens.models.graph import NotSeparable
+
+
+class _Unknown(Exception):
+    """A named submodule was called of which nothing is known yet: it comes before the one that was asked."""
+
+
+class _Reached(Exception):
+    """A named submodule has said what was asked for; the rest of the forward is not run."""
+
+
+@dataclass
+class _Script:
+    """What the named submodules do in the run that is under way."""
+
+    asked: str | None = None
+    given: dict[str, Any] = field(default_factory=dict)
+    said: Any = None
+    called: dict[str, int] = field(default_factory=dict)
+
+
+class _Named(nn.Module):
+    """A named submodule of the copy; where several modalities name the same one, its k-th call is the k-th of them."""
+
+    def __init__(self, original: nn.Module, names: tuple[str, ...], script: _Script) -> None:
+        super().__init__()
+        self.original, self.names, self.script = original, names, script
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        path = self.names[0]
+        call = self.script.called.get(path, 0)
+        self.script.called[path] = call + 1
+        name = self.names[min(call, len(self.names) - 1)]
+        if name == self.script.asked:
+            self.script.said = self.original(*args, **kwargs)
+            raise _Reached
+        if name not in self.script.given:
+            raise _Unknown
+        return self.script.given[name]
+
+
+def named_submodules(model: nn.Module, encoders: Mapping[str, str], modalities: tuple[str, ...]) -> None:
+    """Refuse names that are no modality, and paths that are no submodule."""
+    unknown = [name for name in encoders if name not in modalities]
+    if unknown or not encoders:
+        raise InputError(
+            f"encoders names {listed(unknown) if unknown else 'nothing'}, and the modalities are {listed(modalities)}"
+            f"{nearest(unknown[0], modalities) if unknown else ''}: give modality -> submodule, such as {{{modalities[0]!r}: 'backbone'}}."
+        )
+    known = {path for path, _ in model.named_modules() if path}
+    for name, path in encoders.items():
+        if path not in known:
+            raise InputError(
+                f"encoders[{name!r}]={path!r} is no submodule of {type(model).__name__}{nearest(str(path), known)}: "
+                f"it has {listed(sorted(known, key=lambda one: (one.count('.'), one))[:12])}; model.named_modules() lists all."
+            )
+
+
+def from_names(
+    model: nn.Module, few: Mapping[str, Tensor], encoders: Mapping[str, str], *, with_inputs: bool = False
+) -> FusionPoint:
+    """The fusion point at the outputs of the named submodules; modalities without one enter the head as they are.
+    `with_inputs` lets the head see a named modality's samples too, such as token ids that tell what is padding.
+
+    Raises NotSeparable where a submodule is not called once for each modality that names it, or says no tensors.
+    """
+    script = _Script()
+    shadow = _shadow(model, encoders, script)
+    names = tuple(encoders)
+    one_row = {name: values[:1] for name, values in few.items()}
+    known: dict[str, Any] = {}
+
+    def ask(name: str, inputs: Mapping[str, Any]) -> Any:
+        _prepare(script, asked=name, given=known)
+        try:
+            shadow(**inputs)
+        except _Reached:
+            return script.said
+        raise NotSeparable(f"its forward does not call {encoders[name]!r} for modality {name!r}")
+
+    _ask_in_order(names, ask, one_row, known)
+    structures = {name: pytree.tree_structure(said) for name, said in known.items()}
+    if any(not isinstance(leaf, Tensor) for said in known.values() for leaf in pytree.tree_leaves(said)):
+        raise NotSeparable("a named submodule says things that are no tensors")
+
+    def encode(name: str, samples: Any) -> Encodings:
+        if name not in encoders:
+            return (samples,)
+        rows = len(samples)
+        given = {other: _repeated(said, rows) for other, said in known.items()}
+        inputs = {other: samples if other == name else _repeated(one_row[other], rows) for other in few}
+        _prepare(script, asked=name, given=given)
+        try:
+            shadow(**inputs)
+        except _Reached:
+            said = tuple(pytree.tree_leaves(script.said))
+            return (*said, samples) if with_inputs else said
+        raise NotSeparable(f"its forward does not call {encoders[name]!r} for modality {name!r}")
+
+    def run_head(encodings: Mapping[str, Encodings]) -> Any:
+        rows = len(next(iter(encodings.values()))[0])
+        said = {name: encodings[name][: structures[name].num_leaves] for name in names}
+        _prepare(
+            script,
+            asked=None,
+            given={name: pytree.tree_unflatten(list(said[name]), structures[name]) for name in names},
+        )
+        seen = {
+            name: encodings[name][-1] if with_inputs or name not in encoders else _repeated(one_row[name], rows)
+            for name in few
+        }
+        return shadow(**seen)
+
+    counted = {name: _count(model.get_submodule(path)) for name, path in encoders.items()}
+    own = {id(parameter) for path in encoders.values() for parameter in model.get_submodule(path).parameters()}
+    return FusionPoint(
+        encoders={
+            name: Encoder(
+                widths=tuple(tuple(leaf.shape[1:]) for leaf in pytree.tree_leaves(known.get(name, few[name]))),
+                parameters=counted.get(name, 0),
+                operations=int(name in encoders),
+                run=lambda samples, name=name: encode(name, samples),
+            )
+            for name in few
+        },
+        head=Head(
+            parameters=sum(one.numel() for one in model.parameters() if id(one) not in own), operations=1, run=run_head
+        ),
+        exact=False,
+        difference=float("nan"),
+        source="names",
+    )
+
+
+def _ask_in_order(
+    names: tuple[str, ...],
+    ask: Callable[[str, Mapping[str, Any]], Any],
+    one_row: Mapping[str, Tensor],
+    known: dict[str, Any],
+) -> None:
+    """What every submodule says of one row, in the order in which the forward calls them: what comes before one must
+    be known when it is asked.
+    """
+    waiting = list(names)
+    while waiting:
+        for name in waiting:
+            try:
+                known[name] = ask(name, one_row)
+            except _Unknown:
+                continue
+            waiting.remove(name)
+            break
+        else:
+            raise NotSeparable(f"its forward does not call the submodules named for {listed(waiting)}")
+
+
+def _prepare(script: _Script, *, asked: str | None, given: Mapping[str, Any]) -> None:
+    script.asked, script.given, script.said, script.called = asked, dict(given), None, {}
+
+
+def _repeated(said: Any, rows: int) -> Any:
+    """The first row as often as asked for, without memory of its own."""
+    return pytree.tree_map_only(Tensor, lambda one: one[:1].expand(rows, *one.shape[1:]), said)
+
+
+def at_inputs(model: nn.Module, few: Mapping[str, Tensor]) -> FusionPoint:
+    """The inputs themselves as the fusion point, whole numbers at the embedding that they are looked up in.
+
+    Raises NotSeparable for whole numbers that no embedding takes as they are.
+    """
+    embeddings = _embeddings(model, few)
+    missing = [name for name, values in few.items() if not values.is_floating_point() and name not in embeddings]
+    if missing:
+        raise NotSeparable(
+            f"modality {listed(missing)} is whole numbers, and no nn.Embedding of the model is called with them as they are"
+        )
+    return from_names(model, few, embeddings, with_inputs=True)
+
+
+def _embeddings(model: nn.Module, few: Mapping[str, Tensor]) -> dict[str, str]:
+    """The path of the embedding that takes each modality of whole numbers."""
+    found: dict[str, str] = {}
+    tokens = {name: values for name, values in few.items() if not values.is_floating_point()}
+    paths = [path for path, module in model.named_modules() if isinstance(module, nn.Embedding)]
+    if tokens and paths:
+        shadow = _shallow(model)
+        for path in paths:
+            _replace(shadow, path, _Watched(model.get_submodule(path), path, tokens, found))
+        shadow(**few)
+    return found
+
+
+class _Watched(nn.Module):
+    """An embedding that tells which modality it was called with."""
+
+    def __init__(self, original: nn.Module, path: str, tokens: Mapping[str, Tensor], found: dict[str, str]) -> None:
+        super().__init__()
+        self.original, self.path, self.tokens, self.found = original, path, tokens, found
+
+    def forward(self, ids: Tensor) -> Tensor:
+        for name, values in self.tokens.items():
+            if ids.shape == values.shape and torch.equal(ids, values):
+                self.found.setdefault(name, self.path)
+        return self.original(ids)
+
+
+def _shadow(model: nn.Module, encoders: Mapping[str, str], script: _Script) -> nn.Module:
+    """The model with its named submodules in the script's hands: new module objects on the way to them, all else
+    shared.
+    """
+    shadow = _shallow(model)
+    for path in dict.fromkeys(encoders.values()):
+        names = tuple(name for name, other in encoders.items() if other == path)
+        _replace(shadow, path, _Named(model.get_submodule(path), names, script))
+    return shadow
+
+
+def _replace(shadow: nn.Module, path: str, module: nn.Module) -> None:
+    """Put a module at a path of the copy; the modules on the way are copied too, so that the model keeps its own."""
+    *way, last = path.split(".")
+    for step in way:
+        shadow._modules[step] = _shallow(shadow._modules[step])
+        shadow = shadow._modules[step]
+    shadow._modules[last] = module
+
+
+def _shallow(module: nn.Module | None) -> nn.Module:
+    assert module is not None
+    shallow = copy.copy(module)
+    shallow._modules = dict(module._modules)
+    return shallow
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,8 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
     probe = np.ascontiguousarray(prepared.raw[:8])
     same = prepared.stand_ins.background is patients
     return {
-        "modalens": importlib.metadata.version("modalens"),
-        "versions": {
-            name: importlib.metadata.version(name)
-            for name in ("numpy", "scipy", "xarray", "pandas", "scikit-learn", "torch")
-        }
+        "modalens": _version("modalens"),
+        "versions": {name: _version(name) for name in ("numpy", "scipy", "xarray", "pandas", "scikit-learn", "torch")}
         | {"python": platform.python_version()},
         "model": model.name,
         "model_fingerprint": model.fingerprint()
@@ -59,6 +57,12 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
         "said": [*patients.said, *prepared.readout.said],
         "warnings": list(notes),
     }
+
+
+@cache
+def _version(package: str) -> str:
+    """Of an installed package: read from disk once."""
+    return importlib.metadata.version(package)
 
 
 def _value_words(prepared: Prepared) -> str:

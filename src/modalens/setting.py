@@ -12,7 +12,16 @@ import numpy as np
 from modalens import baselines
 from modalens.errors import InputError, ModalensWarning, listed
 from modalens.evaluation import StandIns, check_rows
-from modalens.evaluation.engine import BatchSize, Encoders, Engine, check_batch_size, check_encoders, open_engine
+from modalens.evaluation.engine import (
+    BatchSize,
+    Encoders,
+    Engine,
+    check_batch_size,
+    check_encoders,
+    known_split,
+    open_engine,
+    still_holds,
+)
 from modalens.explanation import Explanation
 from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
 from modalens.modalities import Modality
@@ -126,18 +135,24 @@ class Setting:
 
     def open(self) -> Prepared:
         """Run a few rows, decide how outputs are read, and how the model is run."""
-        raw, checked, seconds = check_rows(self.model, self.patients, self.background, self.select)
-        readout = self.readout(raw)
-        problem = self.problem(raw, readout)
         stand_ins = StandIns(
             patients=self.patients, background=self.background, assignments=self.assignments, seed=self.seed
         )
+        known = known_split(self.model, stand_ins, self.encoders)
+        raw, checked, seconds = check_rows(
+            self.model, self.patients, self.background, self.select, trusted=known is not None
+        )
+        if known is not None and not still_holds(self.model, known, self.patients, raw, self.select):
+            return self.open()
+        readout = self.readout(raw)
+        problem = self.problem(raw, readout)
         chosen = _chosen_measures(self.measures, len(self.patients.modalities), self.labels is not None)
         engine = open_engine(
             self.model,
             stand_ins,
             [need for measure in chosen for need in measure.needs(problem, None)],
             problem,
+            known=known,
             encoders=self.encoders,
             batch_size=self.batch_size,
         )

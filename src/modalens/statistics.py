@@ -7,6 +7,7 @@ averages.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
@@ -50,17 +51,34 @@ def average(values: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
     """The weighted mean over samples; a sample whose value is NaN does not count, and where none counts the mean is
     NaN.
     """
-    known = values.notnull()
-    if bool(known.all()):
-        return xr.dot(weights, values, dim="sample")
-    counted = xr.dot(weights, known.astype(float), dim="sample")
-    return xr.dot(weights, values.fillna(0.0), dim="sample") / counted.where(counted > 0)
+    rest = [dim for dim in values.dims if dim != "sample"]
+    found = values.transpose("sample", *rest).values
+    rows = np.atleast_2d(weights.transpose(..., "sample").values)
+    known = ~np.isnan(found)
+    means = np.tensordot(rows, np.where(known, found, 0.0), axes=1)
+    if not known.all():
+        counted = np.tensordot(rows, known.astype(float), axes=1)
+        means = means / np.where(counted > 0, counted, np.nan)
+    drawn = weights.ndim > 1
+    # Put together by hand: these arrays are small and many, and xarray's own arithmetic costs more than theirs.
+    return xr.DataArray(
+        means if drawn else means[0],
+        dims=(*(("draw",) if drawn else ()), *rest),
+        coords={name: coord for name, coord in values.coords.items() if "sample" not in coord.dims},
+    )
 
 
 def share(amounts: xr.DataArray, dim: str = "modality", floor: float = 0.0) -> xr.DataArray:
     """Amounts as shares of their sum; NaN where the sum is not above the floor."""
-    total = amounts.sum(dim)
-    return amounts / total.where(total > floor)
+    total = np.nansum(amounts.values, axis=amounts.get_axis_num(dim), keepdims=True)
+    return amounts.copy(deep=False, data=amounts.values / np.where(total > floor, total, np.nan))
+
+
+def side_by_side(arrays: Mapping[str, xr.DataArray], dim: str) -> xr.DataArray:
+    """Arrays of the same axes as one, along a new first axis that bears their names."""
+    first = next(iter(arrays.values()))
+    together = np.stack([one.transpose(*first.dims).values for one in arrays.values()])
+    return xr.DataArray(together, dims=(dim, *first.dims), coords={dim: list(arrays), **first.coords})
 
 
 def interval(draws: xr.Dataset, confidence: float) -> xr.Dataset:
@@ -84,14 +102,16 @@ def ratio_standard_error(amounts: xr.DataArray, groups: np.ndarray | None = None
 
     `amounts` is D, (sample, modality). NaN for fewer than two clusters.
     """
-    total = amounts.sum("modality")
-    residual = amounts - amounts.mean("sample") / total.mean("sample").where(total.mean("sample") > 0) * total
-    cluster = xr.DataArray(cluster_of(groups, amounts.sizes["sample"]), dims="sample", name="cluster")
-    summed = residual.groupby(cluster).sum("sample") if groups is not None else residual.rename(sample="cluster")
-    count = summed.sizes["cluster"]
-    if count < 2:
-        return amounts.mean("sample") * np.nan
-    return np.sqrt(count) * summed.std("cluster", ddof=1) / total.sum("sample")
+    each = amounts.transpose("sample", "modality").values
+    count = cluster_count(groups, len(each))
+    found = np.full(each.shape[1], np.nan)
+    total = each.sum(axis=1)
+    if count > 1:
+        mean = each.mean(axis=0) / (total.mean() if total.mean() > 0 else np.nan)
+        summed = np.zeros((count, each.shape[1]))
+        np.add.at(summed, cluster_of(groups, len(each)), each - mean * total[:, None])
+        found = np.sqrt(count) * summed.std(axis=0, ddof=1) / (total.sum() if total.sum() > 0 else np.nan)
+    return xr.DataArray(found, dims="modality", coords={"modality": amounts.coords["modality"]})
 
 
 def jackknife_error(left_out: list[dict[str, xr.DataArray]]) -> xr.Dataset:
@@ -102,7 +122,7 @@ def jackknife_error(left_out: list[dict[str, xr.DataArray]]) -> xr.Dataset:
         return xr.Dataset()
     stacked = xr.Dataset(
         {
-            name: xr.concat([one[name] for one in left_out], dim="block", coords="minimal", compat="override")
+            name: side_by_side({str(block): one[name] for block, one in enumerate(left_out)}, "block")
             for name in left_out[0]
         }
     )

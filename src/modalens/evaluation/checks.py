@@ -17,17 +17,22 @@ from modalens.models.readout import Selector
 
 
 def check_rows(
-    model: Model, patients: Patients, background: Patients, select: Selector
+    model: Model, patients: Patients, background: Patients, select: Selector, *, trusted: bool = False
 ) -> tuple[np.ndarray, int, float]:
     """Run a few patients twice, together and alone (a single one beside background rows): the same input must give
     the same output, whatever else is in the batch.
+
+    A `trusted` model has been through as much before, with the parameters that it has now, and is run once.
 
     Returns their raw outputs, the rows that this took, and the seconds of one row. Raises InputError for a model that
     is random or mixes the rows of a batch.
     """
     few = np.arange(min(4, len(patients)))
     started = time.perf_counter()
-    together, again = (_raw(model, patients.take(few), select, "the inputs as they are") for _ in range(2))
+    together = _raw(model, patients.take(few), select, "the inputs as they are")
+    if trusted:
+        return together, len(few), (time.perf_counter() - started) / len(few)
+    again = _raw(model, patients.take(few), select, "the inputs as they are")
     seconds = (time.perf_counter() - started) / (2 * len(few))
     scale = max(float(np.abs(together).max()), 1e-12)
     if np.abs(together - again).max() > 1e-6 * scale:

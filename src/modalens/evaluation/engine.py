@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modalens.errors import InputError, choice
-from modalens.evaluation.plan import default_batch, merge
+from modalens.evaluation.plan import Plan, default_batch, merge
 from modalens.evaluation.standins import StandIns
-from modalens.models import Model
+from modalens.modalities.patients import Patients
+from modalens.models import Model, read
+from modalens.models.readout import Selector
 from modalens.models.split import Split, Whole
 from modalens.problem import Gradients, Need, Problem
 
@@ -80,20 +82,52 @@ class Engine:
         }
 
 
+def known_split(model: Model, stand_ins: StandIns, encoders: Encoders) -> FusionPoint | None:
+    """The model's split from before, if there is one that can be used."""
+    separable = _as_torch(model)
+    if separable is None or encoders == "whole":
+        return None
+    point = separable.remembered(few_rows(separable, stand_ins), encoders)
+    return point if point is not None and point.exact else None
+
+
+def still_holds(model: Model, point: FusionPoint, patients: Patients, raw: np.ndarray, select: Selector) -> bool:
+    """Whether a split from before gives these raw outputs of the first patients. Where it does not, the model has
+    changed in a way that no parameter shows, and all that is known of it is forgotten.
+    """
+    separable = _as_torch(model)
+    assert separable is not None
+    assert point.head is not None
+    first = patients.take(np.arange(len(raw)))
+    said = point.head(
+        {name: point.encoders[name](separable.tensor(name, samples)) for name, samples in first.restored().items()}
+    )
+    apart = np.abs(read(said, len(raw), select) - raw).max() / max(np.abs(raw).max(), 1e-12)
+    if apart > point.tolerance:
+        separable.forget()
+    return bool(apart <= point.tolerance)
+
+
 def open_engine(
     model: Model,
     stand_ins: StandIns,
     needs: Sequence[Need],
     problem: Problem,
     *,
-    encoders: Mapping[str, str] | str = "auto",
+    known: FusionPoint | None = None,
+    encoders: Encoders = "auto",
     batch_size: BatchSize = None,
 ) -> Engine:
-    """The engine for these needs. A split is made where the user asks for it, where gradients need it, where there is
-    one from before, and where the whole model would take longer than finding it.
+    """The engine for these needs. A split is made where the user asks for it, where gradients need it, and where the
+    whole model would take longer than finding it; one that is `known` is used.
 
     Raises InputError where encoders or gradients are asked for and the model has none.
     """
+    separable = _as_torch(model)
+    gradients = any(isinstance(need, Gradients) for need in needs)
+    asked = isinstance(encoders, Mapping) or encoders == "graph"
+    if separable is not None and known is not None:
+        return _split_engine(separable, known, stand_ins, batch_size)
     patients = stand_ins.patients
     whole = Whole(
         model,
@@ -101,9 +135,6 @@ def open_engine(
         patients.bytes_by_modality,
         _whole_batch(batch_size) or default_batch(patients.row_bytes),
     )
-    gradients = any(isinstance(need, Gradients) for need in needs)
-    separable = _as_torch(model)
-    asked = isinstance(encoders, Mapping) or encoders == "graph"
     if separable is None:
         _refuse_without_torch(model, asked, gradients)
         return Engine(split=whole, stand_ins=stand_ins, reason="it is no torch module, so its parts can't be seen")
@@ -111,18 +142,12 @@ def open_engine(
         return Engine(split=whole, stand_ins=stand_ins, reason="encoders='whole' asks for it")
     few = few_rows(separable, stand_ins)
     if encoders != "whole":
-        known = separable.remembers(few, encoders)
-        if not (asked or gradients or known):
-            seconds = separable.seconds(few) * merge(needs, problem, stand_ins, whole, known={}, known_lines={}).rows
-            if seconds < WORTH_SPLITTING:
-                return Engine(
-                    split=whole,
-                    stand_ins=stand_ins,
-                    reason="finding the fusion point would take longer than running the whole model",
-                )
+        if not (asked or gradients) and not _pays(separable, few, merge(needs, problem, stand_ins, whole)):
+            why = "finding the fusion point would take longer than running the whole model"
+            return Engine(split=whole, stand_ins=stand_ins, reason=why)
         point = separable.separate(few, encoders)
         if point.exact:
-            return _split_engine(separable, point, stand_ins, batch_size)
+            return _split_engine(separable, point, stand_ins, batch_size, checked=point.check_rows)
         if encoders == "graph":
             raise InputError(
                 f"encoders='graph': the model {model.name!r} can't be split at its fusion point: {point.reason}. "
@@ -134,6 +159,11 @@ def open_engine(
     if not gradients:
         return Engine(split=whole, stand_ins=stand_ins, point=point, reason=point.reason, checked=point.check_rows)
     return _input_engine(separable, point, stand_ins, few, whole.batch["head"])
+
+
+def _pays(model: TorchModel, few: Mapping[str, Any], plan: Plan) -> bool:
+    """Whether the whole model would take longer than finding its fusion point."""
+    return model.seconds(few) * plan.rows > WORTH_SPLITTING
 
 
 def few_rows(model: TorchModel, stand_ins: StandIns) -> dict[str, Any]:
@@ -168,7 +198,9 @@ def _refuse_without_torch(model: Model, asked: bool, gradients: bool) -> None:
         )
 
 
-def _split_engine(model: TorchModel, point: FusionPoint, stand_ins: StandIns, batch_size: BatchSize) -> Engine:
+def _split_engine(
+    model: TorchModel, point: FusionPoint, stand_ins: StandIns, batch_size: BatchSize, checked: int = 0
+) -> Engine:
     from modalens.models.cached import split_of
 
     ignored = frozenset(name for name, encoder in point.encoders.items() if not encoder.widths)
@@ -176,7 +208,7 @@ def _split_engine(model: TorchModel, point: FusionPoint, stand_ins: StandIns, ba
         split=split_of(model, point, stand_ins.patients.modalities, _batches(point, batch_size)),
         stand_ins=replace(stand_ins, ignored=ignored),
         point=point,
-        checked=point.check_rows,
+        checked=checked,
     )
 
 
@@ -185,8 +217,9 @@ def _input_engine(
 ) -> Engine:
     """The model run whole, with gradients at its inputs."""
     from modalens.models.cached import AtInputs
+    from modalens.models.separation import INPUTS
 
-    inputs = model.at_inputs(few)
+    inputs = model.separate(few, INPUTS)
     if not inputs.exact:
         raise InputError(
             f"FusionGradient: the model {model.name!r} has no fusion point ({point.reason}), and no gradients at its inputs either: {inputs.reason}. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -188,8 +189,8 @@ def merge(
     stand_ins: StandIns,
     split: Split,
     *,
-    known: Mapping[object, object],
-    known_lines: Mapping[Gradients, object],
+    known: Mapping[object, object] = MappingProxyType({}),
+    known_lines: Mapping[Gradients, object] = MappingProxyType({}),
     seconds_per_row: float | None = None,
 ) -> Plan:
     """All needs as one plan: what two of them ask for is run once, and what is known already not at all. The inputs as

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from modalens.errors import InputError, ModalensWarning, listed
 from modalens.evaluation.encodings import Encoded, grid, plain
 from modalens.evaluation.lines import Line
 from modalens.evaluation.sources import Sources
 from modalens.models.cached import Cached
-from modalens.models.gradients import between, flat, gradient, in_space, participation
+from modalens.models.gradients import Gradient, between, flat, gradient, in_space, participation
 from modalens.models.readout import Readout, Selector, selected
 from modalens.models.split import Arrays
 from modalens.problem import Features, Slopes
@@ -88,7 +90,7 @@ class Lines:
         rows: list[dict[str, Arrays]] = [{} for _ in range(draws)]
         for name, one in encoded.items():
             index = grid(self.sources, name, one, key, whose, np.arange(draws), draws)
-            index = np.broadcast_to(index, (len(whose), draws))
+            index = np.broadcast_to(index, (len(whose), draws)).copy()
             for draw in range(draws):
                 rows[draw][name] = self.split.take(name, one.arrays, index[:, draw])
         if self.line.need.start == "rows" or draws == 1:
@@ -109,6 +111,7 @@ class Lines:
     ) -> None:
         at = gradient(self.split, self.readout, self.select, here, self.line.need.space)
         done(len(patients))
+        self._require_reached(here, starts[0], at)
         self.found.outputs[patients] = _numbers(at.outputs)
         for place, name in enumerate(self.modalities):
             if name not in here or not at.by_modality[name].shape[2]:
@@ -128,7 +131,7 @@ class Lines:
         patients: np.ndarray,
         done: Callable[[int], None],
     ) -> None:
-        positions = torch.tensor(self.line.need.positions, device=self.split.model.device)
+        positions = torch.tensor(self.line.need.positions, dtype=torch.float64, device=self.split.model.device)
         points = len(positions)
         bytes_a_row = sum(self.split.row_bytes[name] for name in here) * points
         step = max(1, POINTS_BUDGET // max(bytes_a_row, 1))
@@ -150,10 +153,38 @@ class Lines:
                         )
                 done(len(rows) * points)
 
-    def _outputs(self, start: Mapping[str, Arrays], patients: int) -> np.ndarray:
+    def _outputs(self, encodings: Mapping[str, Arrays], patients: int) -> np.ndarray:
         with torch.no_grad():
-            found = in_space(selected(self.split.head(start), self.select), self.readout, self.line.need.space)
+            found = in_space(selected(self.split.head(encodings), self.select), self.readout, self.line.need.space)
         return np.broadcast_to(_numbers(found), (patients, found.shape[1]))
+
+    def _require_reached(self, here: Mapping[str, Arrays], start: Mapping[str, Arrays], at: Gradient) -> None:
+        """Tell a modality that the model ignores from one whose gradient is lost on the way to the output: there a 0
+        would be wrong.
+        """
+        lost = sorted({name for name, place in at.unreached if self._matters(here, start, name, place)})
+        if not lost:
+            return
+        why = "torch.no_grad, detach, a comparison or rounding stands between them"
+        if len(at.unreached) == sum(one.is_floating_point() for tensors in here.values() for one in tensors):
+            raise InputError(
+                f"FusionGradient: the output depends on {listed(lost)} and has no gradient with respect to any modality: {why}; expected an output that can be differentiated. "
+                "Take that out of the model's forward, or use Shapley or Occlusion, which need no gradients."
+            )
+        warnings.warn(
+            f"FusionGradient: the output depends on {listed(lost)}, and no gradient reaches it: {why}. Its share is too small, and 0 where nothing else of it reaches the output; "
+            "take that out of the model's forward, or believe Shapley or Occlusion, which need no gradients.",
+            ModalensWarning,
+            stacklevel=2,
+        )
+
+    def _matters(self, here: Mapping[str, Arrays], start: Mapping[str, Arrays], name: str, place: int) -> bool:
+        """Whether the output changes where this tensor is that of the start."""
+        own = list(here[name])
+        own[place] = start[name][place].expand_as(own[place])
+        rows = len(own[place])
+        before, after = self._outputs(here, rows), self._outputs({**here, name: tuple(own)}, rows)
+        return bool(np.abs(after - before).max() > 1e-6 * max(np.abs(before).max(), 1e-12))
 
 
 def _rows(encoding: Arrays, rows: np.ndarray, points: int) -> Arrays:

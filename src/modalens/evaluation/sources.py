@@ -13,6 +13,7 @@ import numpy as np
 
 from modalens.baselines import Background, Conditional
 from modalens.evaluation.standins import StandIns
+from modalens.modalities import Modality
 from modalens.problem import Key
 
 
@@ -103,7 +104,7 @@ class Sources:
         stand_ins, kind = self.stand_ins, self.stand_ins.patients.modalities[name]
         plain = stand_ins.patients.samples[name]
         if source.slot is None:
-            return kind.take(plain, patients)
+            return _run_of_rows(kind, plain, patients)
         if isinstance(stand_ins.baseline(name, source.slot), Background):
             donors = stand_ins.donors(name, source.slot, source.draws, source.absent)
             rows = donors[draw] if donors.ndim == 1 else donors[patients, draw]
@@ -115,3 +116,10 @@ class Sources:
             return replacements
         parts = stand_ins.patients.parts[name].take(patients)
         return kind.replace(kind.take(plain, patients), replacements, parts, source.parts)
+
+
+def _run_of_rows(kind: Modality, samples: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of samples; neighbours without a copy, since what is encoded is only read."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return samples[rows[0] : rows[-1] + 1]
+    return kind.take(samples, rows)

@@ -75,7 +75,7 @@ class Measure(ABC):
         samples = self.per_sample(problem, values)
         found = self.summarise(problem, samples, statistics.uniform_weights(problem.samples))
         reasons = self.reasons(problem, found)
-        draws, resampled, why = self.bootstrap(problem, samples)
+        draws, resampled, why = self.bootstrap(problem, samples, found)
         return Result(
             measure=self.key,
             title=self.title,
@@ -89,18 +89,16 @@ class Measure(ABC):
             citation=self.citation,
         )
 
-    def bootstrap(self, problem: Problem, samples: Arrays) -> tuple[xr.Dataset, str, str]:
-        """The global numbers under resampled weights (axis `draw`), what was resampled, and why there is no interval,
-        if there is none.
+    def bootstrap(self, problem: Problem, samples: Arrays, found: Arrays) -> tuple[xr.Dataset, str, str]:
+        """The global numbers that were found, under resampled weights (axis `draw`), what was resampled, and why there
+        is no interval, if there is none.
         """
+        if problem.confidence is None:
+            return _no_draws(found), "nothing: intervals were turned off", ""
         clusters = statistics.cluster_count(problem.groups, problem.samples)
         resampled = f"{clusters} {'groups' if problem.groups is not None else 'samples'}, {statistics.DRAWS} times with replacement"
-        weights = statistics.bootstrap_weights(
-            problem.groups, problem.samples, problem.seed, draws=0 if problem.confidence is None else statistics.DRAWS
-        )
+        weights = statistics.bootstrap_weights(problem.groups, problem.samples, problem.seed)
         drawn = xr.Dataset(self.summarise(problem, samples, weights))
-        if problem.confidence is None:
-            return drawn, "nothing: intervals were turned off", ""
         if clusters >= statistics.MIN_CLUSTERS:
             return drawn, resampled, ""
         return (
@@ -119,6 +117,11 @@ class Measure(ABC):
             for block in range(blocks)
         ]
         return statistics.jackknife_error(left_out)
+
+
+def _no_draws(found: Arrays) -> xr.Dataset:
+    """The names and axes of the global numbers, without a draw."""
+    return xr.Dataset({name: (("draw", *array.dims), np.empty((0, *array.shape))) for name, array in found.items()})
 
 
 def by_output(problem: Problem, values: np.ndarray, *axes: tuple[str, Sequence[Any] | None]) -> xr.DataArray:

@@ -120,25 +120,15 @@ class FusionGradient(Measure):
         )
 
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
-        amounts = [
-            abs(self._values(problem, values, self.estimator, baseline)) for baseline in problem.coalition_baselines
-        ]
+        first = problem.coalition_baselines[0]
+        own = {
+            baseline: abs(self._values(problem, values, self.estimator, baseline))
+            for baseline in problem.coalition_baselines
+        }
+        others = {name: abs(self._values(problem, values, name, first)) for name in self._side_by_side}
         return {
-            "amount": xr.concat(
-                amounts,
-                dim=xr.Variable("baseline", list(problem.coalition_baselines)),
-                coords="minimal",
-                compat="override",
-            ),
-            "estimators": xr.concat(
-                [
-                    abs(self._values(problem, values, estimator, problem.coalition_baselines[0]))
-                    for estimator in self._side_by_side
-                ],
-                dim=xr.Variable("estimator", list(self._side_by_side)),
-                coords="minimal",
-                compat="override",
-            ),
+            "amount": statistics.side_by_side(own, "baseline"),
+            "estimators": statistics.side_by_side(others, "estimator"),
         }
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
@@ -175,7 +165,7 @@ class FusionGradient(Measure):
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         why = {}
         for name, array in found.items():
-            if bool(array.isnull().any()):
+            if np.isnan(array.values).any():
                 spread = "covariance needs at least two background rows; the gradient is 0 where they are there"
                 why[name] = (
                     spread if self.estimator == "covariance" or name == "by_estimator" else "every gradient is 0: 0 / 0"
@@ -307,5 +297,5 @@ def _most_frequent(labels: np.ndarray) -> float:
 
 
 def _no_better(accuracy: float, chance: float, samples: int) -> bool:
-    """Whether an accuracy lies within two standard errors of chance."""
-    return accuracy <= chance + 2 * np.sqrt(max(chance * (1 - chance), 1e-12) / samples)
+    """Whether an accuracy lies within two standard errors of chance; a model that is always right never does."""
+    return accuracy < 1 and accuracy <= chance + 2 * np.sqrt(max(chance * (1 - chance), 1e-12) / samples)

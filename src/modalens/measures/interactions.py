@@ -87,17 +87,15 @@ class Interactions(Measure):
         return spaces
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
-        spaces = xr.Variable("space", list(problem.spaces))
-        targets = [
-            statistics.average(problem.of_target(samples[f"index {space}"]), weights) for space in problem.spaces
-        ]
-        orders = [self._orders(problem, samples[f"moebius {space}"], weights) for space in problem.spaces]
-        here = problem.spaces.index(problem.space)
+        targets = {
+            space: statistics.average(problem.of_target(samples[f"index {space}"]), weights) for space in problem.spaces
+        }
+        orders = {space: self._orders(problem, samples[f"moebius {space}"], weights) for space in problem.spaces}
         return {
             "mean": statistics.average(samples[f"index {problem.space}"], weights),
-            "by_space": xr.concat(targets, dim=spaces, coords="minimal", compat="override"),
-            "orders": orders[here],
-            "orders_by_space": xr.concat(orders, dim=spaces, coords="minimal", compat="override"),
+            "by_space": statistics.side_by_side(targets, "space"),
+            "orders": orders[problem.space],
+            "orders_by_space": statistics.side_by_side(orders, "space"),
         }
 
     def details(

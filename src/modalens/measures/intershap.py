@@ -101,8 +101,8 @@ class InterSHAP(Measure):
             for name in samples
             if name.startswith("phi ")
         }
-        by_space = _join({space: scores[f"space {space}"] for space in problem.spaces}, "space")
-        null = _join(
+        by_space = statistics.side_by_side({space: scores[f"space {space}"] for space in problem.spaces}, "space")
+        null = statistics.side_by_side(
             {
                 space: _null(scores.get(f"additive {space}"), by_space.sel(space=space, drop=True))
                 for space in problem.spaces
@@ -120,7 +120,7 @@ class InterSHAP(Measure):
             "super_additive": statistics.average(phi.clip(min=0), weights),
             "sub_additive": statistics.average(phi.clip(max=0), weights),
             "by_space": by_space,
-            "by_baseline": _join(
+            "by_baseline": statistics.side_by_side(
                 {first: scores[f"space {problem.space}"]}
                 | {one: scores[f"baseline {one}"] for one in problem.coalition_baselines[1:]},
                 "baseline",
@@ -149,7 +149,7 @@ class InterSHAP(Measure):
         why = {
             name: "the output is the same in all coalitions: 0 / 0"
             for name, array in found.items()
-            if bool(array.isnull().any())
+            if np.isnan(array.values).any()
         }
         if "null" in why and not bool(found["by_space"].isnull().all()):
             text = "the additive projection is fitted on single background rows, and they were pooled for lack of memory; fewer rows would fit"
@@ -265,10 +265,6 @@ def _local(problem: Problem, phi: xr.DataArray, *, pairs_once: bool = False) -> 
     """Each sample's own share of interaction: I_a = sum_{i != j} |phi_ij| / sum_{ij} |phi_ij|."""
     total = _total(problem, phi, pairs_once=pairs_once)
     return 1 - _diagonal(abs(phi)).sum("modality") / total
-
-
-def _join(arrays: Mapping[str, xr.DataArray], dim: str) -> xr.DataArray:
-    return xr.concat(list(arrays.values()), dim=xr.Variable(dim, list(arrays)), coords="minimal", compat="override")
 
 
 def _sample_first(array: xr.DataArray) -> xr.DataArray:

@@ -75,18 +75,12 @@ class Occlusion(Measure):
         return (own, *(Outputs(masks=wholes, baseline=baseline, draws="part") for baseline in _baselines(problem)[1:]))
 
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
-        changes = [abs(signed).sum("part") for signed in self._signed(problem, values).values()]
-        amounts = xr.concat(
-            changes, dim=xr.Variable("modality", list(problem.modalities)), coords="minimal", compat="override"
-        )
-        baselines = _baselines(problem)
-        whole = xr.concat(
-            [self._whole(problem, values, one) for one in baselines],
-            dim=xr.Variable("baseline", baselines),
-            coords="minimal",
-            compat="override",
-        )
-        return {"amount": amounts, "anchor": whole}
+        changes = {name: abs(signed).sum("part") for name, signed in self._signed(problem, values).items()}
+        wholes = {baseline: self._whole(problem, values, baseline) for baseline in _baselines(problem)}
+        return {
+            "amount": statistics.side_by_side(changes, "modality"),
+            "anchor": statistics.side_by_side(wholes, "baseline"),
+        }
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
         floor = self._floor(problem)
@@ -132,7 +126,7 @@ class Occlusion(Measure):
         why = {
             name: "the output does not change whatever part is replaced: 0 / 0"
             for name, array in found.items()
-            if bool(array.isnull().any())
+            if np.isnan(array.values).any()
         }
         if len(problem.modalities) == 1:
             why["entropy"] = "there is one modality, and nothing that it could share with"

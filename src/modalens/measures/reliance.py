@@ -121,7 +121,9 @@ class Reliance(Measure):
                 ModalensWarning,
                 stacklevel=2,
             )
-        draws, *_ = self.occlusion.bootstrap(problem, self.occlusion.per_sample(problem, values))
+        changes = self.occlusion.per_sample(problem, values)
+        found = self.occlusion.summarise(problem, changes, statistics.uniform_weights(problem.samples))
+        draws, *_ = self.occlusion.bootstrap(problem, changes, found)
         bounds = statistics.interval(draws, problem.confidence) if problem.confidence else xr.Dataset()
         verdicts = [self._verdict(bounds, name) for name in problem.modalities]
         return {
@@ -131,7 +133,7 @@ class Reliance(Measure):
         }
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
-        undefined = [name for name, array in found.items() if bool(array.isnull().any())]
+        undefined = [name for name, array in found.items() if np.isnan(array.values).any()]
         return dict.fromkeys(undefined, "the labels are all the same, so there is nothing to predict")
 
     def settings(self, problem: Problem) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from modalens import statistics
-from modalens.errors import listed
+from modalens.errors import InputError, listed, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,35 @@ class Result:
         return {
             name: array for name, array in self.arrays.items() if name in self.draws and isinstance(array, xr.DataArray)
         }
+
+    def array(self, name: str) -> xr.DataArray:
+        """The array of this name, as `result.<name>` gives it, with its type. Raises InputError where there is none, or
+        one by modality.
+        """
+        found = self._named(name)
+        if not isinstance(found, xr.DataArray):
+            raise InputError(
+                f"{name!r} of {self.measure!r} is an array for each modality, not one: ask by_modality({name!r})[{next(iter(found), 'name')!r}]."
+            )
+        return found
+
+    def by_modality(self, name: str) -> Mapping[str, xr.DataArray]:
+        """The arrays of this name, one a modality, as `result.<name>` gives them, with their type. Raises InputError
+        where there are none, or one array for all.
+        """
+        found = self._named(name)
+        if isinstance(found, xr.DataArray):
+            raise InputError(
+                f"{name!r} of {self.measure!r} is one array for all modalities, with the axes {listed(found.dims)}: ask array({name!r})."
+            )
+        return found
+
+    def _named(self, name: str) -> xr.DataArray | Mapping[str, xr.DataArray]:
+        if name not in self.arrays:
+            raise InputError(
+                f"the result of {self.measure!r} has no {name!r}{nearest(name, self.arrays)}; it has {listed(self.arrays)}."
+            )
+        return self.arrays[name]
 
     def __getattr__(self, name: str) -> Any:
         arrays = self.__dict__.get("arrays", {})

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import xarray as xr
 
 from modalens import statistics
@@ -65,19 +66,15 @@ class Shapley(Measure):
         return coalition_needs(problem, "Shapley")
 
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
-        games = [
-            indices.shapley_values(indices.moebius(values.mean(problem.coalition_masks, baseline)))
-            for baseline in problem.coalition_baselines
-        ]
-        named = [by_output(problem, game, ("modality", problem.modalities)) for game in games]
-        return {
-            "values": xr.concat(
-                named,
-                dim=xr.Variable("baseline", list(problem.coalition_baselines)),
-                coords="minimal",
-                compat="override",
+        games = {
+            baseline: by_output(
+                problem,
+                indices.shapley_values(indices.moebius(values.mean(problem.coalition_masks, baseline))),
+                ("modality", problem.modalities),
             )
+            for baseline in problem.coalition_baselines
         }
+        return {"values": statistics.side_by_side(games, "baseline")}
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
         floor = _floor(problem)
@@ -111,7 +108,7 @@ class Shapley(Measure):
         why = {
             name: "the output is the same whatever is replaced: 0 / 0"
             for name, array in found.items()
-            if bool(array.isnull().any())
+            if np.isnan(array.values).any()
         }
         return why | error_reason(problem, why)
 

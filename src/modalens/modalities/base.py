@@ -100,10 +100,14 @@ class Modality(ABC):
 
     def digest(self, samples: np.ndarray) -> str:
         """A fingerprint of the samples: equal for equal data."""
-        content = (
-            samples.tobytes() if samples.dtype != object else "\x1f".join(map(repr, samples.ravel().tolist())).encode()
+        content: Any = (
+            np.ascontiguousarray(samples).reshape(-1).view(np.uint8)
+            if samples.dtype.kind in "fiub"
+            else "\x1f".join(map(repr, samples.ravel().tolist())).encode()
         )
-        return hashlib.sha256(f"{samples.shape}{samples.dtype}".encode() + content).hexdigest()[:16]
+        digest = hashlib.sha256(f"{samples.shape}{samples.dtype}".encode())
+        digest.update(content)
+        return digest.hexdigest()[:16]
 
     @abstractmethod
     def distances(self, samples: np.ndarray, background: np.ndarray) -> np.ndarray:

@@ -83,6 +83,8 @@ class FusionPoint:
     source: Literal["graph", "names", "none"]
     reason: str = ""
     batch: Mapping[str, int] = field(default_factory=dict)
+    tolerance: float = 0.0
+    """The largest difference that was allowed."""
     check_rows: int = 0
     real: bool = True
     """Whether every modality crosses in real numbers, so that gradients can be taken there."""
@@ -205,16 +207,6 @@ def disagreement(point: FusionPoint, whole: Callable[[Mapping[str, Tensor]], Any
         _difference(point.head(mixed), whole({name: values[rolled[name]] for name, values in few.items()})),
         _difference(point.head(alone), whole({name: values[:1] for name, values in few.items()})),
     )
-
-
-def mixed_disagreement(
-    point: FusionPoint, whole: Callable[[Mapping[str, Tensor]], Any], few: Mapping[str, Tensor]
-) -> float:
-    """The same on mixed rows only: what a split that was compared before is looked at again by."""
-    assert point.head is not None
-    rows = len(next(iter(few.values())))
-    mixed = {name: values[torch.roll(torch.arange(rows), place)] for place, (name, values) in enumerate(few.items())}
-    return _difference(point.head({name: point.encoders[name](values) for name, values in mixed.items()}), whole(mixed))
 
 
 def _difference(found: Any, expected: Any) -> float:

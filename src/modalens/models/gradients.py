@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modalens.errors import InputError
+from modalens.errors import InputError, listed
 from modalens.models.cached import Cached
 from modalens.models.readout import TINY, Readout, Selector, selected
 from modalens.models.split import Arrays
@@ -17,10 +17,15 @@ from modalens.models.split import Arrays
 
 @dataclass(frozen=True, kw_only=True)
 class Gradient:
-    """Outputs (row, output), and their gradients by modality: a tensor (output, row, features) for what crosses."""
+    """Outputs (row, output), and their gradients by modality: a tensor (output, row, features) for what crosses.
+
+    `unreached` are the tensors, by modality and place, that no output is connected with: the model ignores them, or
+    something on the way has no gradient.
+    """
 
     outputs: Tensor
     by_modality: Mapping[str, Tensor]
+    unreached: tuple[tuple[str, int], ...] = ()
 
 
 def flat(encoding: Arrays) -> Tensor:
@@ -37,43 +42,78 @@ def gradient(
     """The gradients of every output in this space, at these encodings. Tensors of whole numbers and truth values are
     held as they are.
     """
-    with torch.enable_grad():
-        leaves = {
-            name: tuple(one.detach().requires_grad_(one.is_floating_point()) for one in tensors)
-            for name, tensors in encodings.items()
-        }
+    _require_real(encodings)
+    with torch.inference_mode(False), torch.enable_grad():
+        leaves = {name: tuple(map(_leaf, tensors)) for name, tensors in encodings.items()}
         outputs = in_space(selected(split.head(leaves), select), readout, space)
-        moved = [one for tensors in leaves.values() for one in tensors if one.requires_grad]
-        if not outputs.requires_grad:
-            raise InputError(
-                "FusionGradient: the model's output has no gradient (it is computed with torch.no_grad, through NumPy, or is a whole number); "
-                "use Shapley or Occlusion, which need none."
-            )
-        found = [
-            torch.autograd.grad(
-                outputs[:, output].sum(), moved, retain_graph=output < outputs.shape[1] - 1, allow_unused=True
-            )
-            for output in range(outputs.shape[1])
-        ]
-    by_modality = {}
-    place = 0
-    for name, tensors in leaves.items():
-        own = [one for one in tensors if one.requires_grad]
-        pieces = [
-            torch.stack(
-                [torch.zeros_like(one) if (each := grads[place + offset]) is None else each for grads in found]
-            ).reshape(len(found), len(outputs), -1)
-            for offset, one in enumerate(own)
-        ]
-        place += len(own)
-        rows = len(outputs)
-        by_modality[name] = torch.cat(pieces, dim=2) if pieces else outputs.new_zeros((outputs.shape[1], rows, 0))
-    return Gradient(outputs=outputs.detach(), by_modality=by_modality)
+        moved = {
+            (name, place): one
+            for name, tensors in leaves.items()
+            for place, one in enumerate(tensors)
+            if one.requires_grad
+        }
+        found = [_gradients(outputs, output, list(moved.values())) for output in range(outputs.shape[1])]
+    by_place = {key: [grads[place] for grads in found] for place, key in enumerate(moved)}
+    by_modality = {
+        name: torch.cat([_stacked(by_place[key], moved[key]) for key in moved if key[0] == name], dim=2)
+        for name in leaves
+    }
+    for name, slope in by_modality.items():
+        _require_finite(name, slope)
+    return Gradient(
+        outputs=outputs.detach(),
+        by_modality=by_modality,
+        unreached=tuple(key for key, grads in by_place.items() if all(one is None for one in grads)),
+    )
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    """A tensor that gradients are taken with respect to, if it holds real numbers; a copy where it was made in
+    inference mode, which autograd refuses.
+    """
+    own = tensor.clone() if tensor.is_inference() else tensor.detach()
+    return own.requires_grad_(tensor.is_floating_point())
+
+
+def _gradients(outputs: Tensor, output: int, moved: list[Tensor]) -> tuple[Tensor | None, ...]:
+    """Those of one output; None for what it is not connected with."""
+    if not outputs.requires_grad:
+        return (None,) * len(moved)
+    last = output == outputs.shape[1] - 1
+    return torch.autograd.grad(outputs[:, output].sum(), moved, retain_graph=not last, allow_unused=True)
+
+
+def _stacked(grads: list[Tensor | None], of: Tensor) -> Tensor:
+    """The gradients of all outputs with respect to one tensor, (output, row, features)."""
+    each = [torch.zeros_like(of) if one is None else one for one in grads]
+    return torch.stack(each).reshape(len(grads), len(of), -1)
+
+
+def _require_real(encodings: Mapping[str, Arrays]) -> None:
+    whole = [
+        name for name, tensors in encodings.items() if tensors and not any(one.is_floating_point() for one in tensors)
+    ]
+    if whole:
+        kinds = ", ".join(sorted({str(one.dtype) for name in whole for one in encodings[name]}))
+        raise InputError(
+            f"FusionGradient: modality {listed(whole)} reaches the fusion point as {kinds}, which has no gradient; expected real numbers. "
+            f"Name the submodule that embeds it, such as encoders={{{whole[0]!r}: 'embedding'}}, give it as float, or use Shapley or Occlusion, which need no gradients."
+        )
+
+
+def _require_finite(name: str, slope: Tensor) -> None:
+    """Refuse gradients that are no numbers, which averages would leave out in silence."""
+    finite = slope.isfinite().all(dim=2).all(dim=0)
+    if not finite.all():
+        raise InputError(
+            f"FusionGradient: the gradient with respect to modality {name!r} is NaN or infinite for {int((~finite).sum())} of {len(finite)} rows; expected finite numbers. "
+            "Look for a root, a logarithm or a division at 0 in the model (add a small constant there), or use Shapley or Occlusion, which need no gradients."
+        )
 
 
 def in_space(output: Tensor, readout: Readout, space: str) -> Tensor:
     """What `Readout` makes of raw outputs, for tensors that carry gradients: (row, output)."""
-    raw = output.reshape(len(output), -1)
+    raw = output.reshape(len(output), -1).double()
     if readout.custom is not None:
         raise InputError(
             "FusionGradient can't differentiate output=<a function>, which works on NumPy arrays: give output='probability', 'logit' or 'raw'."
@@ -119,18 +159,20 @@ def between(start: Mapping[str, Arrays], end: Mapping[str, Arrays], position: Te
 
 def participation(rows: Tensor) -> tuple[int, float, float]:
     """The number of features, their root mean variance, and their participation ratio (sum of eigenvalues)^2 / sum of
-    squared eigenvalues, corrected for what few rows make of independent features.
+    squared eigenvalues, corrected for what few rows make of independent features: 1 for copies of one feature, about
+    the number of independent ones. NaN for fewer rows than three, or features that do not vary.
     """
     count, width = rows.shape
     if width == 0 or count < 2:
-        return width, 0.0, float("nan")
+        return width, 0.0 if width == 0 else float("nan"), float("nan")
     centred = rows.double() - rows.double().mean(dim=0)
-    gram = centred @ centred.T / (count - 1) if count <= width else centred.T @ centred / (count - 1)
-    trace, squares = float(gram.trace()), float((gram**2).sum())
     freedom = count - 1
-    # E tr(S^2) = tr(C^2) (1 + 1/f) + tr(C)^2 / f for normal rows with f degrees of freedom.
-    unbiased = (squares - trace**2 / freedom) * freedom**2 / ((freedom - 1) * (freedom + 2)) if freedom > 1 else squares
+    gram = (centred @ centred.T if count <= width else centred.T @ centred) / freedom
+    trace, squares = float(gram.trace()), float((gram**2).sum())
     spread = float(np.sqrt(trace / width))
-    if trace <= 0:
-        return width, 0.0, float("nan")
-    return width, spread, float(np.clip(trace**2 / max(unbiased, trace**2 / width), 1.0, width))
+    if trace <= 0 or freedom < 2:
+        return width, spread, float("nan")
+    # For normal rows, with f degrees of freedom: E tr(S^2) = tr(C^2) (1 + 1/f) + tr(C)^2 / f, and E tr(S)^2 = tr(C)^2 + 2 tr(C^2) / f.
+    unbiased = (squares - trace**2 / freedom) * freedom**2 / ((freedom - 1) * (freedom + 2))
+    ratio = trace**2 / max(unbiased, trace**2 / width) - 2 / freedom
+    return width, spread, float(np.clip(ratio, 1.0, width))

@@ -108,7 +108,8 @@ def from_names(
             return (samples,)
         rows = len(samples)
         given = {other: _repeated(said, rows) for other, said in known.items()}
-        inputs = {other: samples if other == name else _repeated(one_row[other], rows) for other in few}
+        # A copy: the user's own code may write into what it is given.
+        inputs = {other: samples.clone() if other == name else _repeated(one_row[other], rows) for other in few}
         _prepare(script, asked=name, given=given)
         try:
             shadow(**inputs)

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from modalens.errors import InputError, ModalensWarning
 from modalens.models.fusion import (
     FusionPoint,
     disagreement,
     from_graph,
-    mixed_disagreement,
     none_found,
     tolerance,
 )
@@ -32,49 +32,58 @@ Encoders = Mapping[str, str] | str
 INPUTS = "inputs"
 """The inputs themselves in place of a fusion point."""
 
-ENCODER_BATCHES = (32, 64, 128, 256)
-HEAD_BATCHES = (1024, 2048, 4096, 8192)
+ENCODER_BATCHES = (4, 8, 16, 32, 64, 128, 256)
+HEAD_BATCHES = (256, 1024, 2048, 4096, 8192)
 """Rows a call that are tried; the best differs by an order of magnitude between machines."""
+
+INPUTS_BUDGET = 16 * 2**20
+"""Bytes that a larger batch may be given: activations take many times that."""
 
 PATIENCE = 0.25
 """Seconds after which no larger batch is tried."""
 
-_known: weakref.WeakKeyDictionary[nn.Module, dict[Any, tuple[Any, FusionPoint]]] = weakref.WeakKeyDictionary()
+State = tuple[tuple[int, int], ...]
+
+_known: weakref.WeakKeyDictionary[nn.Module, dict[Any, tuple[State, FusionPoint]]] = weakref.WeakKeyDictionary()
 
 
-def remembered(module: nn.Module, few: Mapping[str, Any], encoders: Encoders) -> FusionPoint | None:
-    """The split of this model for inputs of this form, if one was made with the parameters that it has now."""
-    state, point = _known.get(module, {}).get(_form(few, encoders), (None, None))
-    return point if point is not None and state == parameter_state(module) else None
+def remembered(module: nn.Module, state: State, few: Mapping[str, Any], encoders: Encoders) -> FusionPoint | None:
+    """The split of this module for inputs of this form, if one was made when its parameters were as they are now."""
+    then, point = _known.get(module, {}).get(_form(few, encoders), (None, None))
+    return point if then == state else None
+
+
+def forget(module: nn.Module) -> None:
+    """Let go of all splits of a module that has changed in a way that no parameter shows, such as an attribute."""
+    _known.pop(module, None)
 
 
 def separate(
-    module: nn.Module, whole: Callable[[Mapping[str, Any]], Any], few: Mapping[str, Any], encoders: Encoders
+    module: nn.Module,
+    state: State,
+    whole: Callable[[Mapping[str, Any]], Any],
+    few: Mapping[str, Any],
+    encoders: Encoders,
 ) -> FusionPoint:
-    """The model's fusion point, compared with the whole model and remembered; `exact` says whether it can be used.
+    """The module's fusion point, compared with the whole module and remembered; `exact` says whether it can be used.
 
-    `few` holds a few rows of every modality, as the model takes them. To be called within the model's session.
+    `few` holds a few rows of every modality, as the module takes them. To be called within the model's session.
     """
-    point = remembered(module, few, encoders)
-    if point is not None and (again := _looked_at_again(point, whole, few)) is not None:
-        return again
     if isinstance(encoders, Mapping):
         named_submodules(module, encoders, tuple(few))
     try:
         _require_tensors(few)
-        found = _found(module, few, encoders)
-        point = _compared(found, whole, few)
+        point = _compared(_found(module, few, encoders), whole, few)
     except NotSeparable as reason:
         point = none_found(str(reason))
     except InputError:
         raise
     except Exception as error:  # whatever a user's forward does on the way, the model still runs whole
-        point = none_found(
-            f"splitting it raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        )
+        first = str(error).splitlines()[0] if str(error) else ""
+        point = none_found(f"splitting it raised {type(error).__name__}: {first}")
     if point.exact and encoders != INPUTS:
         point = replace(point, batch=_measured(point, few))
-    _known.setdefault(module, {})[_form(few, encoders)] = (parameter_state(module), point)
+    _known.setdefault(module, {})[_form(few, encoders)] = (state, point)
     return point
 
 
@@ -84,7 +93,7 @@ def _found(module: nn.Module, few: Mapping[str, Tensor], encoders: Encoders) -> 
     return at_inputs(module, few) if encoders == INPUTS else from_graph(module, few)
 
 
-def parameter_state(module: nn.Module) -> tuple[tuple[int, int], ...]:
+def parameter_state(module: nn.Module) -> State:
     """Changes whenever a parameter or buffer is written to or replaced."""
     return tuple(
         (id(one), 0 if one.is_inference() else one._version) for one in (*module.parameters(), *module.buffers())
@@ -126,18 +135,15 @@ def _compared(found: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few
     )
     crossing = {name: found.encoders[name](values[:1]) for name, values in few.items()}
     real = all(any(one.is_floating_point() for one in said) for said in crossing.values() if said)
-    return replace(found, exact=agrees, difference=apart, reason=reason, check_rows=2 * rows + 1, real=real)
-
-
-def _looked_at_again(
-    point: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few: Mapping[str, Any]
-) -> FusionPoint | None:
-    """A remembered split, unless the model has changed in a way that no parameter shows, such as an attribute."""
-    if not point.exact:
-        return replace(point, check_rows=0)
-    rows = len(next(iter(few.values())))
-    agrees = mixed_disagreement(point, whole, few) <= tolerance(_coarsest(point, few))
-    return replace(point, check_rows=rows) if agrees else None
+    return replace(
+        found,
+        exact=agrees,
+        difference=apart,
+        tolerance=allowed,
+        reason=reason,
+        check_rows=2 * rows + 1,
+        real=real,
+    )
 
 
 def _coarsest(point: FusionPoint, few: Mapping[str, Tensor]) -> torch.dtype:
@@ -170,20 +176,24 @@ def _measured(point: FusionPoint, few: Mapping[str, Tensor]) -> dict[str, int]:
     return best
 
 
+def _bytes(given: Any) -> int:
+    return sum(one.numel() * one.element_size() for one in pytree.tree_leaves(given))
+
+
 def _fastest(make: Callable[[int], tuple[Any]], run: Callable[[Any], Any], candidates: tuple[int, ...]) -> int:
-    """The number of rows with the least time a row; stops at the first that is worse than the one before it."""
-    started, best, shortest = time.perf_counter(), candidates[0], float("inf")
+    """The number of rows with the least time a row; of those nearly as fast the largest, since fewer calls cost less
+    around them.
+    """
+    started, seconds = time.perf_counter(), {}
     for count in candidates:
         given = make(count)
-        seconds = float("inf")
-        for _ in range(3):
-            begun = time.perf_counter()
-            run(*given)
-            seconds = min(seconds, time.perf_counter() - begun)
-        if seconds / count < shortest:
-            best, shortest = count, seconds / count
-        elif seconds / count > 1.1 * shortest:
+        if seconds and (_bytes(given) > INPUTS_BUDGET or time.perf_counter() - started > PATIENCE):
             break
-        if time.perf_counter() - started > PATIENCE:
-            break
-    return best
+        seconds[count] = min(_timed(run, given) for _ in range(3)) / count
+    return max(count for count, taken in seconds.items() if taken <= 1.1 * min(seconds.values()))
+
+
+def _timed(run: Callable[[Any], Any], given: tuple[Any]) -> float:
+    started = time.perf_counter()
+    run(*given)
+    return time.perf_counter() - started

@@ -5,9 +5,11 @@ afterwards.
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from modalens.errors import InputError
 from modalens.models.base import Model, require_keywords
 from modalens.models.fusion import FusionPoint, none_found
-from modalens.models.separation import INPUTS, Encoders, remembered, separate, warn_unused
+from modalens.models.separation import Encoders, State, forget, parameter_state, remembered, separate, warn_unused
 
 CPU_SPEED, ACCELERATOR_SPEED = 1e11, 1e13
 """Arithmetic operations a second that small batches reach, roughly."""
+
+_fingerprints: weakref.WeakKeyDictionary[torch.nn.Module, tuple[object, str]] = weakref.WeakKeyDictionary()
+"""Of the parameters that a module had when it was last looked at."""
 
 SECONDS_A_ROW = 1e-5
 """What a row costs whatever the model does with it."""
@@ -39,11 +44,11 @@ class TorchModel(Model):
     def name(self) -> str:
         return type(self.module).__name__
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         return next((parameter.device for parameter in self.module.parameters()), torch.device("cpu"))
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         return next(
             (parameter.dtype for parameter in self.module.parameters() if parameter.is_floating_point()),
@@ -60,7 +65,8 @@ class TorchModel(Model):
     def session(self) -> Iterator[None]:
         modes = [(module, module.training) for module in self.module.modules()]
         try:
-            self.module.eval()
+            if any(training for _, training in modes):
+                self.module.eval()
             with torch.no_grad(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
                 yield
         finally:
@@ -68,6 +74,13 @@ class TorchModel(Model):
                 module.training = training
 
     def fingerprint(self) -> str:
+        state, known = _fingerprints.get(self.module, (None, ""))
+        if state != self.state:
+            known = self._digest()
+            _fingerprints[self.module] = self.state, known
+        return known
+
+    def _digest(self) -> str:
         digest = hashlib.sha256()
         for name, tensor in self.module.state_dict().items():
             digest.update(name.encode())
@@ -75,17 +88,23 @@ class TorchModel(Model):
                 digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def remembers(self, few: Mapping[str, Any], encoders: Encoders) -> bool:
-        """Whether the module was split before, with the parameters that it has now."""
-        return remembered(self.module, few, encoders) is not None
+    @cached_property
+    def state(self) -> State:
+        """The parameters as they are now: this adapter lives no longer than a call."""
+        return parameter_state(self.module)
+
+    def remembered(self, few: Mapping[str, Any], encoders: Encoders) -> FusionPoint | None:
+        """The split that was made before, with the parameters that the module has now."""
+        return remembered(self.module, self.state, few, encoders)
 
     def separate(self, few: Mapping[str, Any], encoders: Encoders) -> FusionPoint:
-        """The module's fusion point, compared with the whole module on a few rows."""
-        return separate(self.module, lambda given: self.module(**given), few, encoders)
+        """The module's fusion point, compared with the whole module on a few rows, unless it is known."""
+        known = self.remembered(few, encoders)
+        return known or separate(self.module, self.state, lambda given: self.module(**given), few, encoders)
 
-    def at_inputs(self, few: Mapping[str, Any]) -> FusionPoint:
-        """The inputs, or the embeddings of whole numbers, as the place where gradients are taken."""
-        return separate(self.module, lambda given: self.module(**given), few, INPUTS)
+    def forget(self) -> None:
+        """Let go of what is known of the module's fusion point."""
+        forget(self.module)
 
     def no_split(self, reason: str) -> FusionPoint:
         """No fusion point, for this reason."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from modalens.errors import InputError
 from modalens.evaluation import StandIns
-from modalens.evaluation.engine import Encoders, check_encoders, few_rows
+from modalens.evaluation.engine import Encoders, as_torch, check_encoders, few_rows
 from modalens.modalities import Modality
 from modalens.modalities.patients import gather
 from modalens.models import adapt
@@ -61,10 +61,11 @@ def fusion_point(
     patients = gather(inputs, modalities)
     adapted = adapt(model)
     adapted.require(tuple(patients.modalities))
-    if not hasattr(adapted, "separate"):
+    separable = as_torch(adapted)
+    if separable is None:
         raise InputError(
             f"the model {adapted.name!r} is no torch module, so it has no fusion point that could be found; expected a torch.nn.Module, not a function around it."
         )
     stand_ins = StandIns(patients=patients, background=patients, assignments={})
-    with adapted.session():
-        return adapted.separate(few_rows(adapted, stand_ins), encoders)
+    with separable.session():
+        return separable.separate(few_rows(separable, stand_ins), encoders)

@@ -84,7 +84,7 @@ class Engine:
 
 def known_split(model: Model, stand_ins: StandIns, encoders: Encoders) -> FusionPoint | None:
     """The model's split from before, if there is one that can be used."""
-    separable = _as_torch(model)
+    separable = as_torch(model)
     if separable is None or encoders == "whole":
         return None
     point = separable.remembered(few_rows(separable, stand_ins), encoders)
@@ -95,7 +95,7 @@ def still_holds(model: Model, point: FusionPoint, patients: Patients, raw: np.nd
     """Whether a split from before gives these raw outputs of the first patients. Where it does not, the model has
     changed in a way that no parameter shows, and all that is known of it is forgotten.
     """
-    separable = _as_torch(model)
+    separable = as_torch(model)
     assert separable is not None
     assert point.head is not None
     first = patients.take(np.arange(len(raw)))
@@ -123,7 +123,7 @@ def open_engine(
 
     Raises InputError where encoders or gradients are asked for and the model has none.
     """
-    separable = _as_torch(model)
+    separable = as_torch(model)
     gradients = any(isinstance(need, Gradients) for need in needs)
     asked = isinstance(encoders, Mapping) or encoders == "graph"
     if separable is not None and known is not None:
@@ -176,7 +176,8 @@ def few_rows(model: TorchModel, stand_ins: StandIns) -> dict[str, Any]:
     return {name: model.tensor(name, samples) for name, samples in rows.restored().items()}
 
 
-def _as_torch(model: Model) -> TorchModel | None:
+def as_torch(model: Model) -> TorchModel | None:
+    """The model where it is a torch module, whose parts can be seen; torch is not imported for those who have none."""
     if type(model).__name__ != "TorchModel":
         return None
     from modalens.models.torch_module import TorchModel

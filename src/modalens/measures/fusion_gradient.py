@@ -199,7 +199,8 @@ class FusionGradient(Measure):
 
     def _quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Points on [0, 1], and their weights."""
-        points, weights = np.polynomial.legendre.leggauss(self.steps or (50 if self.estimator == "integrated" else 4))
+        steps = self.steps or (50 if self.estimator == "integrated" else 4)
+        points, weights = np.polynomial.legendre.leggauss(steps)  # type: ignore[no-untyped-call]
         return (points + 1) / 2, weights / 2
 
     # what comes of it --------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx
@@ -67,7 +67,8 @@ def _linear_of(starts: list[fx.Node]) -> fx.Node | None:
     joined = _only_user(starts[0])
     if joined is None or joined.target is not CAT or any(_only_user(start) is not joined for start in starts):
         return None
-    pieces, axis = joined.args[0], joined.args[1] if len(joined.args) > 1 else 0
+    pieces: Any = joined.args[0]
+    axis = joined.args[1] if len(joined.args) > 1 else 0
     if axis not in (1, -1) or len(pieces) != len(starts) or set(pieces) != set(starts):
         return None
     linear = _only_user(joined)
@@ -82,11 +83,11 @@ def _only_user(node: fx.Node) -> fx.Node | None:
 
 
 def _split(cut: Cut, starts: list[fx.Node], names: list[str], linear: fx.Node) -> FirstLayer:
-    constants = [None if one is None else _attribute(cut.head, str(one.target)) for one in linear.args[1:]]
-    weight, bias = constants[0], constants[1] if len(constants) > 1 else None
+    joined, weight, *others = cast(Any, linear.args)
+    bias = _attribute(cut.head, str(others[0].target)) if others and others[0] is not None else None
     owner = dict(zip(starts, names, strict=True))
-    pieces = [owner[piece] for piece in linear.args[0].args[0]]
-    columns = torch.split(weight, [cut.widths[name][0][0] for name in pieces], dim=1)
+    pieces = [owner[piece] for piece in joined.args[0]]
+    columns = torch.split(_attribute(cut.head, str(weight.target)), [cut.widths[name][0][0] for name in pieces], dim=1)
     # Views of the parameter, so that they follow it.
     weights = dict(zip(pieces, columns, strict=True))
     return FirstLayer(weights=weights, bias=bias, rest=_rest(cut, linear), structure=cut.structure)
@@ -110,10 +111,10 @@ def _sum_of(starts: list[fx.Node]) -> fx.Node | None:
 
 
 def _attribute(module: fx.GraphModule, target: str) -> Tensor:
-    found = module
+    found: Any = module
     for name in target.split("."):
         found = getattr(found, name)
-    return found
+    return cast(Tensor, found)
 
 
 def _rest(cut: Cut, first: fx.Node) -> fx.GraphModule:
@@ -131,7 +132,7 @@ def _rest(cut: Cut, first: fx.Node) -> fx.GraphModule:
                         else graph.node_copy(one, lambda old: copied[old])
                     )
     output = nodes[-1]
-    graph.output(tuple(copied[one] for one in output.args[0]))
+    graph.output(tuple(copied[one] if isinstance(one, fx.Node) else one for one in output.args[0]))
     rest = fx.GraphModule(cut.head, graph)
     rest.graph.eliminate_dead_code()
     rest.recompile()

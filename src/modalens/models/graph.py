@@ -6,8 +6,12 @@ modalities meet are the fusion point; what lies before them is that modality's e
 
 from __future__ import annotations
 
+import io
+import logging
 import operator
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +22,16 @@ from torch.utils import _pytree as pytree
 Owners = frozenset[str]
 
 ENLARGING = {torch.ops.aten.expand.default, torch.ops.aten.repeat.default}
-"""Operations that only repeat what they are given: they belong behind the fusion point, where nothing is kept."""
+RESHAPING = {
+    torch.ops.aten.clone.default,
+    torch.ops.aten.contiguous.default,
+    torch.ops.aten.reshape.default,
+    torch.ops.aten.unsqueeze.default,
+    torch.ops.aten.view.default,
+}
+"""Operations that only repeat what they are given, and those that only lay it out: they belong behind the fusion point,
+where nothing is kept.
+"""
 
 
 class NotSeparable(Exception):
@@ -58,48 +71,73 @@ def cut(model: nn.Module, given: Mapping[str, Tensor]) -> Cut:
     program = _exported(model, dict(given))
     module = program.module(check_guards=False)
     _drop_idle(module.graph)
-    inputs = [node for node in module.graph.nodes if node.op == "placeholder"]
+    order = list(module.graph.nodes)
+    inputs = [node for node in order if node.op == "placeholder"]
+    batch = inputs[0].meta["val"].shape[0]
     names = dict(zip(inputs, given, strict=True))
     owners = _owners(module.graph, names)
-    output = next(node for node in module.graph.nodes if node.op == "output")
-    crossing = _frontier(output, owners, inputs[0].meta["val"].shape[0])
-    by_name = {
-        name: [node for node in module.graph.nodes if node in crossing and owners[node] == {name}] for name in given
-    }
-    order = list(module.graph.nodes)
-    batch = inputs[0].meta["val"].shape[0]
+    frontier = _frontier(order[-1], owners, batch)
+    crossing = {name: [node for node in order if node in frontier and owners[node] == {name}] for name in given}
     encoders = {
-        name: _part(module, order, batch, starts=[node for node in inputs if names[node] == name], ends=nodes)
-        for name, nodes in by_name.items()
+        name: _part(
+            module, order, batch, starts=[one for one in inputs if names[one] == name], ends=nodes, crossing=True
+        )
+        for name, nodes in crossing.items()
         if nodes
     }
-    crossed = [node for nodes in by_name.values() for node in nodes]
-    flat = [leaf for leaf in pytree.tree_leaves(output.args[0]) if isinstance(leaf, fx.Node)]
-    if len(flat) != len(pytree.tree_leaves(output.args[0])):
-        raise NotSeparable("its output holds things that are no tensors")
-    head = _part(module, order, batch, starts=crossed, ends=flat)
-    widths = {
-        name: tuple(tuple(map(int, node.meta["val"].shape[1:])) for node in nodes) for name, nodes in by_name.items()
-    }
+    crossed = [node for nodes in crossing.values() for node in nodes]
+    said = pytree.tree_leaves(order[-1].args[0])
+    head = _part(module, order, batch, starts=crossed, ends=said, crossing=False)
+    widths = {name: tuple(_width(node, batch) for node in nodes) for name, nodes in crossing.items()}
     return Cut(encoders=encoders, head=head, widths=widths, structure=program.call_spec.out_spec)
 
 
 def _exported(model: nn.Module, given: dict[str, Tensor]) -> torch.export.ExportedProgram:
+    """The exported model. One batch size for all inputs is asked for first; where Python code fixes it (`len(x)`, a
+    comparison), a stricter tracing and then a batch size that is found while tracing often know better.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise NotSeparable("it is a TorchScript module, whose graph can't be exported")
     batch = torch.export.Dim("batch")
+    reasons = []
+    for dim, strict in ((batch, False), (batch, True), (torch.export.Dim.AUTO, False)):
+        try:
+            program = _quietly_exported(model, given, dim, strict)
+            sizes = [node.meta["val"].shape[0] for node in program.graph.nodes if node.name in _inputs(program)]
+            if not all(_same_size(size, sizes[0]) for size in sizes):
+                raise NotSeparable("its forward fixes the number of rows")
+            return program
+        except NotSeparable:
+            raise
+        except Exception as error:
+            reasons.append(_first_line(error))
+    raise NotSeparable(f"it can't be exported: {reasons[0]}")
+
+
+def _inputs(program: torch.export.ExportedProgram) -> set[str]:
+    return set(program.graph_signature.user_inputs)
+
+
+def _quietly_exported(
+    model: nn.Module, given: dict[str, Tensor], dim: Any, strict: bool
+) -> torch.export.ExportedProgram:
+    """torch prints graphs and warns of its own affairs while it exports: nothing that a user could act on."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    said = io.StringIO()
     try:
-        with torch.no_grad():
+        with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said), torch.no_grad():
+            warnings.simplefilter("ignore")
             program = torch.export.export(
                 _ByKeyword(model),
                 (given,),
-                dynamic_shapes={"given": {name: {0: batch} for name in given}},
-                strict=False,
+                dynamic_shapes={"given": {name: {0: dim} for name in given}},
+                strict=strict,
             )
-            if any(_mutates(node) for node in program.graph.nodes):
-                # x += y would write into encodings that are kept.
-                program = program.run_decompositions({})
-    except Exception as error:
-        raise NotSeparable(f"it can't be exported: {_first_line(error)}") from error
-    return program
+            # x += y would write into encodings that are kept.
+            return program.run_decompositions({}) if any(map(_mutates, program.graph.nodes)) else program
+    finally:
+        logging.disable(disabled)
 
 
 def _first_line(error: Exception) -> str:
@@ -158,14 +196,31 @@ def _frontier(output: fx.Node, owners: Mapping[fx.Node, Owners], batch: Any) -> 
 
 
 def _crosses(node: fx.Node, batch: Any) -> bool:
-    """Whether a tensor can be kept by rows: its first axis is the batch, and it repeats nothing."""
+    """Whether a tensor can be kept by rows: one of its axes is the batch, and it repeats nothing."""
+    return _batch_axis(node, batch) is not None and not _repeats(node)
+
+
+def _batch_axis(node: fx.Node, batch: Any) -> int | None:
+    """The axis of a tensor that is the batch; it is brought to the front where the tensor crosses."""
     value = node.meta.get("val")
-    return (
-        isinstance(value, Tensor)
-        and value.dim() > 0
-        and _same_size(value.shape[0], batch)
-        and (node.op == "placeholder" or node.target not in ENLARGING)
-    )
+    if not isinstance(value, Tensor):
+        return None
+    return next((axis for axis, size in enumerate(value.shape) if _same_size(size, batch)), None)
+
+
+def _width(node: fx.Node, batch: Any) -> tuple[int, ...]:
+    """The shape of what crosses, without the batch."""
+    sizes = list(node.meta["val"].shape)
+    del sizes[_batch_axis(node, batch) or 0]
+    return tuple(map(int, sizes))
+
+
+def _repeats(node: fx.Node) -> bool:
+    """Whether a tensor only repeats another one, which had better cross in its place."""
+    if node.op == "placeholder":
+        return False
+    first: Any = node.args[0] if node.args else None
+    return node.target in ENLARGING or (node.target in RESHAPING and _repeats(first))
 
 
 def _same_size(one: Any, other: Any) -> bool:
@@ -173,24 +228,42 @@ def _same_size(one: Any, other: Any) -> bool:
 
 
 def _part(
-    module: fx.GraphModule, order: Sequence[fx.Node], batch: Any, *, starts: Sequence[fx.Node], ends: Sequence[fx.Node]
+    module: fx.GraphModule,
+    order: Sequence[fx.Node],
+    batch: Any,
+    *,
+    starts: Sequence[fx.Node],
+    ends: Sequence[Any],
+    crossing: bool,
 ) -> fx.GraphModule:
-    """The graph from some tensors to others; the batch size is read off its own first tensor."""
+    """The graph from some tensors to others; the batch size is read off its own first tensor. What crosses the fusion
+    point has the batch in front (`crossing`: the ends do); ends that are no tensors, a number in a dict, stay.
+    """
     graph = fx.Graph()
-    copied: dict[fx.Node, fx.Node] = {
-        start: graph.placeholder(f"crossing_{place}") for place, start in enumerate(starts)
-    }
+    given = {start: graph.placeholder(f"crossing_{place}") for place, start in enumerate(starts)}
+    copied = {start: _moved(graph, one, 0, _batch_axis(start, batch)) for start, one in given.items()}
     sizes: list[fx.Node] = []
-    needed = _needed(ends, set(starts))
+    needed = _needed([end for end in ends if isinstance(end, fx.Node)], set(starts))
     for node in order:
         if node in needed and node not in copied:
             if node.op == "placeholder":
                 raise NotSeparable(f"{node.name} is read behind the fusion point too")
-            copied[node] = _copy(graph, node, copied, starts, batch, sizes)
-    graph.output(tuple(copied[end] for end in ends))
+            copied[node] = _copy(graph, node, copied, list(given.values()), batch, sizes)
+    said = {end: copied[end] for end in ends if isinstance(end, fx.Node)}
+    if crossing:
+        said = {end: _moved(graph, one, _batch_axis(end, batch), 0) for end, one in said.items()}
+    graph.output(tuple(said[end] if isinstance(end, fx.Node) else end for end in ends))
     part = fx.GraphModule(module, graph)
     part.eval()
     return part
+
+
+def _moved(graph: fx.Graph, node: fx.Node, source: int | None, target: int | None) -> fx.Node:
+    """The tensor with one axis moved; itself where there is nothing to move."""
+    if source is None or target is None or source == target:
+        return node
+    moved = graph.call_function(torch.ops.aten.movedim.int, (node, source, target))
+    return graph.call_function(torch.ops.aten.contiguous.default, (moved,))
 
 
 def _needed(ends: Iterable[fx.Node], starts: set[fx.Node]) -> set[fx.Node]:
@@ -228,7 +301,7 @@ def _copy(
     if not starts:
         raise NotSeparable("a part of it needs the batch size and reads no input")
     if not sizes:
-        sizes.append(graph.call_function(torch.ops.aten.sym_size.int, (copied[starts[0]], 0)))
+        sizes.append(graph.call_function(torch.ops.aten.sym_size.int, (starts[0], 0)))
     times, rest = divmod(value.node.hint, batch.node.hint)
     if rest or value.node.expr != times * batch.node.expr:
         raise NotSeparable(f"it computes with the size {value}, which is no multiple of the batch")

@@ -8,8 +8,9 @@ not touched.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch.utils import _pytree as pytree
 from modalens.errors import InputError, listed, nearest
 from modalens.models.fusion import Encoder, Encodings, FusionPoint, Head
 from modalens.models.graph import NotSeparable
+from modalens.models.modes import evaluating
 
 
 class _Unknown(Exception):
@@ -76,112 +78,118 @@ def named_submodules(model: nn.Module, encoders: Mapping[str, str], modalities: 
             )
 
 
+class _Shadowed:
+    """Encoders and head by running a model's own forward on its shadow."""
+
+    def __init__(
+        self, model: nn.Module, few: Mapping[str, Tensor], encoders: Mapping[str, str], with_inputs: bool
+    ) -> None:
+        self.model, self.encoders, self.with_inputs = model, encoders, with_inputs
+        self.rows = {name: values[:2] for name, values in few.items()}
+        self.script = _Script()
+        self.shadow = _shadow(model, encoders, self.script)
+        self.known: dict[str, Any] = {}
+        """What every named submodule says of two rows: stands in where its output does not matter."""
+        self._ask_in_order()
+        self.structures = {name: pytree.tree_structure(said) for name, said in self.known.items()}
+
+    def encode(self, name: str, samples: Tensor) -> Encodings:
+        """What a modality's submodule says of these samples; the samples themselves where none is named."""
+        if name not in self.encoders:
+            return (samples,)
+        said = tuple(pytree.tree_leaves(self._ask(name, samples)))
+        return (*said, samples) if self.with_inputs else said
+
+    def head(self, encodings: Mapping[str, Encodings]) -> Any:
+        """The model's output, with these encodings for what the named submodules say."""
+        rows = len(next(iter(encodings.values()))[0])
+        seen = {
+            name: encodings[name][-1] if self.with_inputs or name not in self.encoders else _repeated(values, rows)
+            for name, values in self.rows.items()
+        }
+        # Copies: the forward may write into what it is given.
+        given = {
+            name: pytree.tree_unflatten([one.clone() for one in encodings[name][: structure.num_leaves]], structure)
+            for name, structure in self.structures.items()
+        }
+        self._prepare(asked=None, given=given)
+        with evaluating(self.model):
+            return self.shadow(**seen)
+
+    def _ask(self, name: str, samples: Tensor) -> Any:
+        """What the submodule named for a modality says, while the others say what they are known to."""
+        rows = len(samples)
+        self._prepare(asked=name, given={other: _repeated(said, rows) for other, said in self.known.items()})
+        inputs = {other: samples.clone() if other == name else _repeated(one, rows) for other, one in self.rows.items()}
+        try:
+            with evaluating(self.model):
+                self.shadow(**inputs)
+        except _Reached:
+            return self.script.said
+        raise NotSeparable(f"its forward does not call {self.encoders[name]!r} for modality {name!r}")
+
+    def _ask_in_order(self) -> None:
+        """What every submodule says, in the order in which the forward calls them: what comes before one must be known
+        when it is asked.
+        """
+        waiting = list(self.encoders)
+        while waiting:
+            for name in waiting:
+                try:
+                    said = self._ask(name, self.rows[name])
+                except _Unknown:
+                    continue
+                self._require_rows(name, said)
+                self.known[name] = said
+                waiting.remove(name)
+                break
+            else:
+                raise NotSeparable(f"its forward does not call the submodules named for {listed(waiting)}")
+
+    def _require_rows(self, name: str, said: Any) -> None:
+        rows = len(self.rows[name])
+        for leaf in pytree.tree_leaves(said):
+            if not isinstance(leaf, Tensor) or leaf.dim() == 0 or len(leaf) != rows:
+                came = f"a tensor of shape {tuple(leaf.shape)}" if isinstance(leaf, Tensor) else type(leaf).__name__
+                raise NotSeparable(
+                    f"{self.encoders[name]!r}, named for modality {name!r}, says {came} for {rows} patients, and the first axis must be the patient; name a submodule around it"
+                )
+
+    def _prepare(self, *, asked: str | None, given: Mapping[str, Any]) -> None:
+        script = self.script
+        script.asked, script.given, script.said, script.called = asked, dict(given), None, {}
+
+
 def from_names(
     model: nn.Module, few: Mapping[str, Tensor], encoders: Mapping[str, str], *, with_inputs: bool = False
 ) -> FusionPoint:
     """The fusion point at the outputs of the named submodules; modalities without one enter the head as they are.
     `with_inputs` lets the head see a named modality's samples too, such as token ids that tell what is padding.
 
-    Raises NotSeparable where a submodule is not called once for each modality that names it, or says no tensors.
+    Raises NotSeparable where a submodule is not called once for each modality that names it, or says no tensors with
+    the patient in front.
     """
-    script = _Script()
-    shadow = _shadow(model, encoders, script)
-    names = tuple(encoders)
-    one_row = {name: values[:1] for name, values in few.items()}
-    known: dict[str, Any] = {}
-
-    def ask(name: str, inputs: Mapping[str, Any]) -> Any:
-        _prepare(script, asked=name, given=known)
-        try:
-            shadow(**inputs)
-        except _Reached:
-            return script.said
-        raise NotSeparable(f"its forward does not call {encoders[name]!r} for modality {name!r}")
-
-    _ask_in_order(names, ask, one_row, known)
-    structures = {name: pytree.tree_structure(said) for name, said in known.items()}
-    if any(not isinstance(leaf, Tensor) for said in known.values() for leaf in pytree.tree_leaves(said)):
-        raise NotSeparable("a named submodule says things that are no tensors")
-
-    def encode(name: str, samples: Any) -> Encodings:
-        if name not in encoders:
-            return (samples,)
-        rows = len(samples)
-        given = {other: _repeated(said, rows) for other, said in known.items()}
-        # A copy: the user's own code may write into what it is given.
-        inputs = {other: samples.clone() if other == name else _repeated(one_row[other], rows) for other in few}
-        _prepare(script, asked=name, given=given)
-        try:
-            shadow(**inputs)
-        except _Reached:
-            said = tuple(pytree.tree_leaves(script.said))
-            return (*said, samples) if with_inputs else said
-        raise NotSeparable(f"its forward does not call {encoders[name]!r} for modality {name!r}")
-
-    def run_head(encodings: Mapping[str, Encodings]) -> Any:
-        rows = len(next(iter(encodings.values()))[0])
-        said = {name: encodings[name][: structures[name].num_leaves] for name in names}
-        _prepare(
-            script,
-            asked=None,
-            given={name: pytree.tree_unflatten(list(said[name]), structures[name]) for name in names},
-        )
-        seen = {
-            name: encodings[name][-1] if with_inputs or name not in encoders else _repeated(one_row[name], rows)
-            for name in few
-        }
-        return shadow(**seen)
-
-    counted = {name: _count(model.get_submodule(path)) for name, path in encoders.items()}
+    shadowed = _Shadowed(model, few, encoders, with_inputs)
     own = {id(parameter) for path in encoders.values() for parameter in model.get_submodule(path).parameters()}
     return FusionPoint(
         encoders={
             name: Encoder(
-                widths=tuple(tuple(leaf.shape[1:]) for leaf in pytree.tree_leaves(known.get(name, few[name]))),
-                parameters=counted.get(name, 0),
+                widths=tuple(tuple(leaf.shape[1:]) for leaf in pytree.tree_leaves(shadowed.known.get(name, values))),
+                parameters=_count(model.get_submodule(encoders[name])) if name in encoders else 0,
                 operations=int(name in encoders),
-                run=lambda samples, name=name: encode(name, samples),
+                run=partial(shadowed.encode, name),
             )
-            for name in few
+            for name, values in few.items()
         },
         head=Head(
-            parameters=sum(one.numel() for one in model.parameters() if id(one) not in own), operations=1, run=run_head
+            parameters=sum(one.numel() for one in model.parameters() if id(one) not in own),
+            operations=1,
+            run=shadowed.head,
         ),
         exact=False,
         difference=float("nan"),
         source="names",
     )
-
-
-def _ask_in_order(
-    names: tuple[str, ...],
-    ask: Callable[[str, Mapping[str, Any]], Any],
-    one_row: Mapping[str, Tensor],
-    known: dict[str, Any],
-) -> None:
-    """What every submodule says of one row, in the order in which the forward calls them: what comes before one must
-    be known when it is asked.
-    """
-    waiting = list(names)
-    while waiting:
-        for name in waiting:
-            try:
-                known[name] = ask(name, one_row)
-            except _Unknown:
-                continue
-            waiting.remove(name)
-            break
-        else:
-            raise NotSeparable(f"its forward does not call the submodules named for {listed(waiting)}")
-
-
-def _prepare(script: _Script, *, asked: str | None, given: Mapping[str, Any]) -> None:
-    script.asked, script.given, script.said, script.called = asked, dict(given), None, {}
-
-
-def _repeated(said: Any, rows: int) -> Any:
-    """The first row as often as asked for, without memory of its own."""
-    return pytree.tree_map_only(Tensor, lambda one: one[:1].expand(rows, *one.shape[1:]), said)
 
 
 def at_inputs(model: nn.Module, few: Mapping[str, Tensor]) -> FusionPoint:
@@ -225,6 +233,11 @@ class _Watched(nn.Module):
         return self.original(ids)
 
 
+def _repeated(said: Any, rows: int) -> Any:
+    """The first row as often as asked for; its own memory, since the forward may write into it."""
+    return pytree.tree_map_only(Tensor, lambda one: one[:1].repeat(rows, *[1] * (one.dim() - 1)), said)
+
+
 def _shadow(model: nn.Module, encoders: Mapping[str, str], script: _Script) -> nn.Module:
     """The model with its named submodules in the script's hands: new module objects on the way to them, all else
     shared.
@@ -239,10 +252,12 @@ def _shadow(model: nn.Module, encoders: Mapping[str, str], script: _Script) -> n
 def _replace(shadow: nn.Module, path: str, module: nn.Module) -> None:
     """Put a module at a path of the copy; the modules on the way are copied too, so that the model keeps its own."""
     *way, last = path.split(".")
+    parent = shadow
     for step in way:
-        shadow._modules[step] = _shallow(shadow._modules[step])
-        shadow = shadow._modules[step]
-    shadow._modules[last] = module
+        own = _shallow(parent._modules[step])
+        parent._modules[step] = own
+        parent = own
+    parent._modules[last] = module
 
 
 def _shallow(module: nn.Module | None) -> nn.Module:

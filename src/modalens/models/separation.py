@@ -156,44 +156,29 @@ def _coarsest(point: FusionPoint, few: Mapping[str, Tensor]) -> torch.dtype:
 def _measured(point: FusionPoint, few: Mapping[str, Tensor]) -> dict[str, int]:
     """The rows a call at which each encoder, and the head, takes the least time a row."""
     assert point.head is not None
-    head, rows = point.head, len(next(iter(few.values())))
     encodings = {name: point.encoders[name](values) for name, values in few.items()}
-
-    def repeated(count: int) -> Tensor:
-        return torch.arange(count) % rows
-
-    best = {
-        name: _fastest(
-            lambda count, name=name, values=values: (values[repeated(count)],), point.encoders[name], ENCODER_BATCHES
-        )
-        for name, values in few.items()
+    best = {name: _fastest(point.encoders[name], values, ENCODER_BATCHES) for name, values in few.items()}
+    return best | {
+        "head": _fastest(point.head, encodings, HEAD_BATCHES if point.source == "graph" else ENCODER_BATCHES)
     }
-    best["head"] = _fastest(
-        lambda count: ({name: tuple(one[repeated(count)] for one in said) for name, said in encodings.items()},),
-        head,
-        HEAD_BATCHES if point.source == "graph" else ENCODER_BATCHES,
-    )
-    return best
 
 
-def _bytes(given: Any) -> int:
-    return sum(one.numel() * one.element_size() for one in pytree.tree_leaves(given))
-
-
-def _fastest(make: Callable[[int], tuple[Any]], run: Callable[[Any], Any], candidates: tuple[int, ...]) -> int:
+def _fastest(run: Callable[[Any], Any], few: Any, candidates: tuple[int, ...]) -> int:
     """The number of rows with the least time a row; of those nearly as fast the largest, since fewer calls cost less
-    around them.
+    around them. `few` are tensors of a few rows, which are repeated.
     """
-    started, seconds = time.perf_counter(), {}
+    started = time.perf_counter()
+    seconds: dict[int, float] = {}
     for count in candidates:
-        given = make(count)
-        if seconds and (_bytes(given) > INPUTS_BUDGET or time.perf_counter() - started > PATIENCE):
+        given = pytree.tree_map(lambda one, count=count: one[torch.arange(count) % len(one)], few)
+        size = sum(one.numel() * one.element_size() for one in pytree.tree_leaves(given))
+        if seconds and (size > INPUTS_BUDGET or time.perf_counter() - started > PATIENCE):
             break
         seconds[count] = min(_timed(run, given) for _ in range(3)) / count
     return max(count for count, taken in seconds.items() if taken <= 1.1 * min(seconds.values()))
 
 
-def _timed(run: Callable[[Any], Any], given: tuple[Any]) -> float:
+def _timed(run: Callable[[Any], Any], given: Any) -> float:
     started = time.perf_counter()
-    run(*given)
+    run(given)
     return time.perf_counter() - started

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from modalens.errors import InputError
 from modalens.models.base import Model, require_keywords
 from modalens.models.fusion import FusionPoint, none_found
+from modalens.models.modes import evaluating
 from modalens.models.separation import Encoders, State, forget, parameter_state, remembered, separate, warn_unused
 
 CPU_SPEED, ACCELERATOR_SPEED = 1e11, 1e13
@@ -63,15 +64,9 @@ class TorchModel(Model):
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        modes = [(module, module.training) for module in self.module.modules()]
-        try:
-            if any(training for _, training in modes):
-                self.module.eval()
-            with torch.no_grad(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                yield
-        finally:
-            for module, training in modes:
-                module.training = training
+        devices = [self.device] if self.device.type == "cuda" else []
+        with evaluating(self.module), torch.no_grad(), torch.random.fork_rng(devices=devices):
+            yield
 
     def fingerprint(self) -> str:
         state, known = _fingerprints.get(self.module, (None, ""))

@@ -14,12 +14,20 @@ from modalens.evaluation.encodings import Encoded, grid, plain
 from modalens.evaluation.lines import Line
 from modalens.evaluation.sources import Sources
 from modalens.models.cached import Cached
-from modalens.models.gradients import Gradient, between, flat, gradient, in_space, participation
+from modalens.models.gradients import (
+    Gradient,
+    flat,
+    gradient,
+    in_space,
+    on_lines,
+    participation,
+    require_finite_slopes,
+)
 from modalens.models.readout import Readout, Selector, selected
 from modalens.models.split import Arrays
 from modalens.problem import Features, Slopes
 
-POINTS_BUDGET = 16 * 2**20
+POINTS_BUDGET = 4 * 2**20
 """Bytes of features in one call of the head; its gradients take a few times that."""
 
 
@@ -116,13 +124,13 @@ class Lines:
         for place, name in enumerate(self.modalities):
             if name not in here or not at.by_modality[name].shape[2]:
                 continue
-            slope, features = at.by_modality[name], flat(here[name])
-            self.found.size[patients, place] = _numbers(slope.abs().sum(2)).T
+            slope = at.by_modality[name]
+            size = slope.abs().sum(2).T
+            require_finite_slopes(name, size)
+            self.found.size[patients, place] = _numbers(size)
             if self.line.at_sample:
-                for draw, start in enumerate(starts):
-                    self.found.along[draw, 0, patients, place] = _numbers(
-                        (slope * (features - flat(start[name]))).sum(2)
-                    ).T
+                here_and_starts = flat(here[name]), [flat(start[name]) for start in starts]
+                self.found.along[:, 0, patients, place] = _numbers(_against(slope, *here_and_starts))
 
     def _on_lines(
         self,
@@ -132,26 +140,19 @@ class Lines:
         done: Callable[[int], None],
     ) -> None:
         positions = torch.tensor(self.line.need.positions, dtype=torch.float64, device=self.split.model.device)
-        points = len(positions)
-        bytes_a_row = sum(self.split.row_bytes[name] for name in here) * points
+        bytes_a_row = sum(self.split.row_bytes[name] for name in here) * len(positions)
         step = max(1, POINTS_BUDGET // max(bytes_a_row, 1))
         for draw, start in enumerate(starts):
             for first in range(0, len(patients), step):
                 rows = np.arange(first, min(first + step, len(patients)))
-                end = {name: _rows(one, rows, points) for name, one in here.items()}
-                begin = {
-                    name: _rows(one, rows if len(one[0]) > 1 else np.zeros_like(rows), points)
-                    for name, one in start.items()
-                }
-                at = between(begin, end, positions.repeat(len(rows)))
-                found = gradient(self.split, self.readout, self.select, at, self.line.need.space)
+                end = {name: _rows(one, rows) for name, one in here.items()}
+                begin = {name: one if len(one[0]) == 1 else _rows(one, rows) for name, one in start.items()}
+                along = on_lines(self.split, self.readout, self.select, begin, end, positions, self.line.need.space)
                 for place, name in enumerate(self.modalities):
-                    if name in end and found.by_modality[name].shape[2]:
-                        along = (found.by_modality[name] * (flat(end[name]) - flat(begin[name]))).sum(2)
-                        self.found.along[draw, :, patients[rows], place] = (
-                            _numbers(along).reshape(-1, len(rows), points).transpose(1, 2, 0)
-                        )
-                done(len(rows) * points)
+                    if name in along:
+                        require_finite_slopes(name, along[name])
+                        self.found.along[draw, :, patients[rows], place] = _numbers(along[name])
+                done(len(rows) * len(positions))
 
     def _outputs(self, encodings: Mapping[str, Arrays], patients: int) -> np.ndarray:
         with torch.no_grad():
@@ -187,10 +188,18 @@ class Lines:
         return bool(np.abs(after - before).max() > 1e-6 * max(np.abs(before).max(), 1e-12))
 
 
-def _rows(encoding: Arrays, rows: np.ndarray, points: int) -> Arrays:
-    """Rows of an encoding, each as often as there are points on a line."""
-    index = torch.from_numpy(np.repeat(rows, points))
-    return tuple(one.index_select(0, index.to(one.device)) for one in encoding)
+def _rows(encoding: Arrays, rows: np.ndarray) -> Arrays:
+    """A run of rows of an encoding."""
+    return tuple(one[rows[0] : rows[-1] + 1] for one in encoding)
+
+
+def _against(slope: Tensor, features: Tensor, starts: list[Tensor]) -> Tensor:
+    """sum_j g_j (h_j - b_j) for every start, (start, patient, output), of slopes (output, patient, features)."""
+    if len(starts[0]) == 1:
+        shared = torch.cat(starts).double()
+        along = torch.einsum("crj,rj->rc", slope.double(), features.double())
+        return along - torch.einsum("crj,kj->krc", slope.double(), shared)
+    return torch.stack([torch.einsum("crj,rj->rc", slope, features - start) for start in starts])
 
 
 def _mean(rows: list[Tensor]) -> Tensor:

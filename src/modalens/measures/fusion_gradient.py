@@ -7,6 +7,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -120,15 +121,13 @@ class FusionGradient(Measure):
         )
 
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
-        first = problem.coalition_baselines[0]
-        own = {
-            baseline: abs(self._values(problem, values, self.estimator, baseline))
-            for baseline in problem.coalition_baselines
-        }
-        others = {name: abs(self._values(problem, values, name, first)) for name in self._side_by_side}
+        first, baselines, estimators = problem.coalition_baselines[0], problem.coalition_baselines, self._side_by_side
+        own = np.stack([self._values(problem, values, self.estimator, baseline) for baseline in baselines])
+        others = np.stack([self._values(problem, values, estimator, first) for estimator in estimators])
+        by_modality = ("modality", problem.modalities)
         return {
-            "amount": statistics.side_by_side(own, "baseline"),
-            "estimators": statistics.side_by_side(others, "estimator"),
+            "amount": by_output(problem, np.abs(own), ("baseline", baselines), by_modality),
+            "estimators": by_output(problem, np.abs(others), ("estimator", estimators), by_modality),
         }
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
@@ -147,7 +146,8 @@ class FusionGradient(Measure):
         self, problem: Problem, values: Values, samples: Arrays
     ) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
         first = problem.coalition_baselines[0]
-        signed = self._values(problem, values, self.estimator, first).transpose("sample", "modality", "output")
+        found = self._values(problem, values, self.estimator, first)
+        signed = by_output(problem, found, ("modality", problem.modalities)).transpose("sample", "modality", "output")
         amounts = abs(signed).sum("output", skipna=False)
         bias = self._features(problem, values)
         self._warn(problem, values, bias["predicted_bias"])
@@ -199,23 +199,25 @@ class FusionGradient(Measure):
 
     def _quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Points on [0, 1], and their weights."""
-        steps = self.steps or (50 if self.estimator == "integrated" else 4)
-        points, weights = np.polynomial.legendre.leggauss(steps)  # type: ignore[no-untyped-call]
-        return (points + 1) / 2, weights / 2
+        return gauss_legendre(self.steps or (50 if self.estimator == "integrated" else 4))
 
     # what comes of it --------------------------------------------------------------------------------------------------
 
-    def _values(self, problem: Problem, values: Values, estimator: str, baseline: str) -> xr.DataArray:
+    def _values(self, problem: Problem, values: Values, estimator: str, baseline: str) -> np.ndarray:
         """An estimator's value of every modality, (modality, sample, output); signed where it has a sign."""
         at_sample = estimator in ("gradient", "grouped", "covariance")
         need = self._at_sample(problem, baseline) if at_sample else self._on_lines(problem, baseline)
         slopes = values.slopes(need)
-        found = {
-            "gradient": lambda: slopes.size,
-            "grouped": lambda: slopes.along[:, 0].mean(axis=0),
-            "covariance": lambda: _spread(slopes.along[:, 0]),
-        }.get(estimator, lambda: self._integral(slopes))()
-        return by_output(problem, found.transpose(1, 0, 2), ("modality", problem.modalities))
+        match estimator:
+            case "gradient":
+                found = slopes.size
+            case "grouped":
+                found = slopes.along[:, 0].mean(axis=0)
+            case "covariance":
+                found = _spread(slopes.along[:, 0])
+            case _:
+                found = self._integral(slopes)
+        return found.transpose(1, 0, 2)
 
     def _integral(self, slopes: Slopes) -> np.ndarray:
         """sum_t w_t sum_j g_j(t) (h_j - b_j), the mean over lines: (sample, modality, output)."""
@@ -224,7 +226,7 @@ class FusionGradient(Measure):
     def _saturation(self, problem: Problem, values: Values) -> float:
         first = problem.coalition_baselines[0]
         local, whole = (
-            abs(self._values(problem, values, estimator, first)).sum(("modality", "output"))
+            np.abs(self._values(problem, values, estimator, first)).sum(axis=(0, 2))
             for estimator in ("grouped", self._lines_of)
         )
         return float((local < SATURATED * whole).mean())
@@ -272,6 +274,13 @@ class FusionGradient(Measure):
                 ModalensWarning,
                 stacklevel=2,
             )
+
+
+@cache
+def gauss_legendre(steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points on [0, 1] and their weights: exact for polynomials of degree 2 steps - 1."""
+    points, weights = np.polynomial.legendre.leggauss(steps)
+    return (points + 1) / 2, weights / 2
 
 
 def _spread(along: np.ndarray) -> np.ndarray:

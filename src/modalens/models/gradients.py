@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from modalens.errors import InputError, listed
-from modalens.models.cached import Cached
+from modalens.models.cached import Cached, FirstLayerSplit
 from modalens.models.readout import TINY, Readout, Selector, selected
 from modalens.models.split import Arrays
 
@@ -58,13 +58,67 @@ def gradient(
         name: torch.cat([_stacked(by_place[key], moved[key]) for key in moved if key[0] == name], dim=2)
         for name in leaves
     }
-    for name, slope in by_modality.items():
-        _require_finite(name, slope)
     return Gradient(
         outputs=outputs.detach(),
         by_modality=by_modality,
         unreached=tuple(key for key, grads in by_place.items() if all(one is None for one in grads)),
     )
+
+
+def on_lines(
+    split: Cached,
+    readout: Readout,
+    select: Selector,
+    start: Mapping[str, Arrays],
+    end: Mapping[str, Arrays],
+    positions: Tensor,
+    space: str,
+) -> dict[str, Tensor]:
+    """sum_j g_j (end_j - start_j) over each modality's features, with the gradients at all positions of the lines from
+    start (one row, or as many as the ends) to the ends: (row, position, output) by modality.
+    """
+    if isinstance(split, FirstLayerSplit):
+        return _on_lines_of_sums(split, readout, select, start, end, positions, space)
+    rows, points = len(next(iter(end.values()))[0]), len(positions)
+    ends = {name: tuple(one.repeat_interleave(points, 0) for one in tensors) for name, tensors in end.items()}
+    starts = {
+        name: tuple(
+            one.repeat_interleave(points, 0) if len(one) == rows else one.expand(rows * points, *one.shape[1:])
+            for one in tensors
+        )
+        for name, tensors in start.items()
+    }
+    found = gradient(split, readout, select, between(starts, ends, positions.repeat(rows)), space)
+    return {
+        name: (slope * (flat(ends[name]) - flat(starts[name]))).sum(2).T.reshape(rows, points, -1)
+        for name, slope in found.by_modality.items()
+    }
+
+
+def _on_lines_of_sums(
+    split: FirstLayerSplit,
+    readout: Readout,
+    select: Selector,
+    start: Mapping[str, Arrays],
+    end: Mapping[str, Arrays],
+    positions: Tensor,
+    space: str,
+) -> dict[str, Tensor]:
+    """The same where the head begins with a sum of W_i h_i: the gradient with respect to the sum is all that is needed,
+    since sum_j g_j (end_j - start_j) = g_z' W_i (end_i - start_i).
+    """
+    starts, ends = split.ready(start), split.ready(end)
+    names = [name for name, tensors in ends.items() if tensors]
+    changes = torch.stack([ends[name][0] - starts[name][0] for name in names], dim=1)  # (row, modality, width)
+    begin = torch.stack([starts[name][0] for name in names], dim=1).sum(1)
+    points = begin[:, None] + positions.to(begin.dtype)[None, :, None] * changes.sum(1)[:, None]
+    with torch.inference_mode(False), torch.enable_grad():
+        total = _leaf(points.reshape(-1, points.shape[-1]))
+        outputs = in_space(selected(split.first.output(total), select), readout, space)
+        slopes = [_gradients(outputs, output, [total])[0] for output in range(outputs.shape[1])]
+    found = _stacked(slopes, total).reshape(len(slopes), *points.shape)
+    along = torch.einsum("crph,rmh->rpmc", found, changes)
+    return {name: along[:, :, place] for place, name in enumerate(names)}
 
 
 def _leaf(tensor: Tensor) -> Tensor:
@@ -101,9 +155,9 @@ def _require_real(encodings: Mapping[str, Arrays]) -> None:
         )
 
 
-def _require_finite(name: str, slope: Tensor) -> None:
-    """Refuse gradients that are no numbers, which averages would leave out in silence."""
-    finite = slope.isfinite().all(dim=2).all(dim=0)
+def require_finite_slopes(name: str, slopes: Tensor) -> None:
+    """Refuse gradients that are no numbers, which averages would leave out in silence: (row, ...)."""
+    finite = slopes.isfinite().flatten(1).all(dim=1)
     if not finite.all():
         raise InputError(
             f"FusionGradient: the gradient with respect to modality {name!r} is NaN or infinite for {int((~finite).sum())} of {len(finite)} rows; expected finite numbers. "

@@ -20,8 +20,8 @@ test: $(DATA)  ## the tests, with one real training; under ten minutes
 test-full: $(DATA)  ## every test, with all real problems
 	$(BIN)/pytest -n 2
 
-bench: $(DATA)  ## what a run costs, beside other packages
-	$(BIN)/python benchmarks/compare.py
+bench: $(READY)  ## what the same numbers cost in modalens, other packages and loops by hand; writes benchmarks/speed.md
+	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 lint: $(READY)  ## ruff, mypy, and the one-way imports
 	$(BIN)/ruff check .

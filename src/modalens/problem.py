@@ -5,7 +5,7 @@ A measure sees a `Problem`, asks for `Outputs`, and reads `Values`. It never see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -18,6 +18,9 @@ from modalens.errors import InputError, listed
 
 Task = Literal["classification", "multilabel", "regression"]
 Draws = Literal["coalition", "part"]
+
+MEAN_BUDGET = 16 * 2**20
+"""Bytes of values that are averaged at a time."""
 
 EXACT_LIMIT = 12
 """Most modalities for which all 2^M coalitions are evaluated."""
@@ -265,21 +268,26 @@ class Values:
         """v(mask): the mean output over background rows, shape (masks, samples, outputs); NaN where a sample has no
         such part.
         """
-        shape = (self.problem.samples, len(self.problem.outputs))
-        means = np.empty((len(masks), *shape))
-        for position, mask in enumerate(masks):
-            means[position] = self._mean(mask, baseline, draws, space)
+        rows = [self._blocks(mask, baseline, draws, space) for mask in masks]
+        sizes = [self._kept(self.sizes[self.key(mask, baseline, draws)]) for mask in masks]
+        means = np.empty((len(masks), self.problem.samples, len(self.problem.outputs)))
+        for alike in _runs([len(blocks) for blocks in rows], max(1, MEAN_BUDGET // (8 * max(map(np.size, rows))))):
+            means[alike] = self._means(rows[alike], np.stack(sizes[alike]))
         return means
 
     def _blocks(self, mask: Mask, baseline: str, draws: Draws, space: str | None) -> np.ndarray:
         return self.table[self.key(mask, baseline, draws)][space or self.problem.space]
 
-    def _mean(self, mask: Mask, baseline: str, draws: Draws, space: str | None) -> np.ndarray:
-        blocks = self._blocks(mask, baseline, draws, space)
-        sizes = self._kept(self.sizes[self.key(mask, baseline, draws)])
-        # Averaged as differences from one of them, in one shape for all masks: equal rows give equal means to the bit, so that what a model ignores is exactly 0.
-        blocks = np.broadcast_to(blocks, (len(blocks), self.problem.samples, blocks.shape[-1]))
-        return np.asarray(blocks[0] + np.tensordot(sizes / sizes.sum(), blocks - blocks[0], axes=1))
+    def _means(self, rows: Sequence[np.ndarray], sizes: np.ndarray) -> np.ndarray:
+        """The means over blocks of several masks, each (blocks, samples, outputs)."""
+        shape = (len(rows[0]), self.problem.samples, rows[0].shape[-1])
+        blocks = np.stack([np.broadcast_to(one, shape) for one in rows])
+        # Averaged as differences from one of them, added one after another: equal rows give equal means to the bit, so that what a model ignores is exactly 0.
+        first, shares = blocks[:, 0], sizes / sizes.sum(axis=1, keepdims=True)
+        total = np.zeros_like(first)
+        for block in range(1, shape[0]):
+            total += shares[:, block, None, None] * (blocks[:, block] - first)
+        return np.asarray(first + total)
 
     def _kept(self, sizes: np.ndarray) -> np.ndarray:
         """The rows of each block, 0 for those left out."""
@@ -290,3 +298,12 @@ class Values:
             if block < len(edges) - 1:
                 kept[edges[block] : edges[block + 1]] = 0
         return kept
+
+
+def _runs(lengths: Sequence[int], most: int) -> Iterator[slice]:
+    """Slices over neighbours of equal length, of at most so many."""
+    start = 0
+    for stop in range(1, len(lengths) + 1):
+        if stop == len(lengths) or lengths[stop] != lengths[start] or stop - start == most:
+            yield slice(start, stop)
+            start = stop

@@ -4,7 +4,7 @@ the patients at hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,22 +71,38 @@ def encode_own(
     return Encoded(arrays=arrays, starts=starts, patients=whose, background=common.background)
 
 
-def grid(
-    sources: Sources, name: str, encoded: Encoded, key: Key, patients: np.ndarray, draws: np.ndarray, of: int
-) -> np.ndarray:
-    """Which encoded row each (patient, draw) of an evaluation reads: (patients or 1, draws or 1). `of` is the number
-    of draws of the whole evaluation.
-    """
-    source = sources.source(name, key, of)
-    if source.from_rows:
-        donors = sources.donors(name, source, key, of)
-        return encoded.background[donors[draws][None] if donors.ndim == 1 else donors[patients][:, draws]]
-    if source not in encoded.patients:
-        return np.array([[encoded.starts[source]]])
-    place = np.searchsorted(encoded.patients[source], patients)[:, None]
-    if source.draws == 1:
-        return encoded.starts[source] + place
-    return encoded.starts[source] + place * source.draws + draws[None]
+class Grids:
+    """Where the rows of evaluations lie among the encoded ones, for one block of patients."""
+
+    def __init__(self, sources: Sources, encoded: Mapping[str, Encoded]) -> None:
+        self.sources, self.encoded = sources, encoded
+        self._known: dict[Hashable, np.ndarray] = {}
+
+    def of(self, key: Key, patients: np.ndarray, draws: np.ndarray, of_draws: int) -> dict[str, np.ndarray]:
+        """Which encoded row each (patient, draw) of an evaluation reads, by modality: (patients or 1, draws or 1).
+        `of_draws` is the number of draws of the whole evaluation. Evaluations that read the same get the same array.
+        """
+        where = (patients[0], patients[-1], len(patients), draws[0], len(draws), of_draws) if len(patients) else None
+        found = {}
+        for name, source in self.sources.of(key, of_draws).items():
+            index = self._known.get((name, source, where))
+            if index is None or len(patients) != patients[-1] - patients[0] + 1:
+                index = self._index(name, source, patients, draws, of_draws)
+                self._known[name, source, where] = index
+            found[name] = index
+        return found
+
+    def _index(self, name: str, source: Source, patients: np.ndarray, draws: np.ndarray, of_draws: int) -> np.ndarray:
+        encoded = self.encoded[name]
+        if source.from_rows:
+            donors = self.sources.donors(name, source, of_draws)
+            return encoded.background[donors[draws][None] if donors.ndim == 1 else donors[patients][:, draws]]
+        if source not in encoded.patients:
+            return np.array([[encoded.starts[source]]])
+        place = np.searchsorted(encoded.patients[source], patients)[:, None]
+        if source.draws == 1:
+            return encoded.starts[source] + place
+        return encoded.starts[source] + place * source.draws + draws[None]
 
 
 def plain(encoded: Encoded, patients: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,7 +207,7 @@ def _split_engine(
     ignored = frozenset(name for name, encoder in point.encoders.items() if not encoder.widths)
     return Engine(
         split=split_of(model, point, stand_ins.patients.modalities, _batches(point, batch_size)),
-        stand_ins=replace(stand_ins, ignored=ignored),
+        stand_ins=stand_ins.ignoring(ignored),
         point=point,
         checked=checked,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from modalens.evaluation.checks import require_finite
-from modalens.evaluation.encodings import encode_common, encode_own, grid
+from modalens.evaluation.encodings import Grids, encode_common, encode_own
 from modalens.evaluation.plan import Plan, batches
 from modalens.evaluation.progress import Bar
 from modalens.evaluation.sources import Sources
@@ -43,17 +43,10 @@ def run(
                 name: encode_own(sources, split, name, common[name], block, bar.advance) for name in sources.needed
             }
             ready = split.ready({name: one.arrays for name, one in encoded.items()})
+            grids = Grids(sources, encoded)
             for batch in batches(plan, block):
-                grids = [
-                    {
-                        name: grid(
-                            sources, name, one, piece.of.identity[0], piece.patients, piece.draws, piece.of.draws
-                        )
-                        for name, one in encoded.items()
-                    }
-                    for piece in batch
-                ]
-                raw = read(split.output(ready, grids), sum(piece.rows for piece in batch), select)
+                where = [grids.of(one.of.identity[0], one.patients, one.draws, one.of.draws) for one in batch]
+                raw = read(split.output(ready, where), sum(piece.rows for piece in batch), select)
                 require_finite(raw, batch)
                 table.add(batch, raw, readout, plan.blocks, len(everyone))
                 bar.advance(len(raw))

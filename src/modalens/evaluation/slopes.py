@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from modalens.errors import InputError, ModalensWarning, listed
-from modalens.evaluation.encodings import Encoded, grid, plain
+from modalens.evaluation.encodings import Encoded, Grids, plain
 from modalens.evaluation.lines import Line
 from modalens.evaluation.sources import Sources
 from modalens.models.cached import Cached
@@ -96,9 +96,9 @@ class Lines:
         key, draws = self.line.key
         whose = patients[:1] if self.line.shared else patients
         rows: list[dict[str, Arrays]] = [{} for _ in range(draws)]
+        where = Grids(self.sources, encoded).of(key, whose, np.arange(draws), draws)
         for name, one in encoded.items():
-            index = grid(self.sources, name, one, key, whose, np.arange(draws), draws)
-            index = np.broadcast_to(index, (len(whose), draws)).copy()
+            index = np.broadcast_to(where[name], (len(whose), draws)).copy()
             for draw in range(draws):
                 rows[draw][name] = self.split.take(name, one.arrays, index[:, draw])
         if self.line.need.start == "rows" or draws == 1:

@@ -6,7 +6,7 @@ replaced. What differs between patients is encoded block by block of patients, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,34 +42,49 @@ class Sources:
 
     def __init__(self, stand_ins: StandIns, keys: Iterable[tuple[Key, int]]) -> None:
         self.stand_ins = stand_ins
+        self._conditional = any(
+            isinstance(baseline, Conditional)
+            for assignment in stand_ins.assignments.values()
+            for baseline in assignment.values()
+        )
         names = [name for name in stand_ins.patients if name not in stand_ins.ignored]
         self.needed: dict[str, dict[Source, None]] = {name: {} for name in names}
         self.background = {name: np.zeros(len(stand_ins.background), dtype=bool) for name in names}
         """Which background rows stand in for a whole modality."""
-        for key, draws in keys:
-            for name in names:
-                source = self.source(name, key, draws)
-                self.needed[name][source] = None
-                if source.from_rows:
-                    self.background[name][self.donors(name, source, key, draws)] = True
+        self._known: dict[tuple[Hashable, int, frozenset[str]], Source] = {}
+        read = ((name, source, draws) for key, draws in keys for name, source in self.of(key, draws).items())
+        for name, source, draws in dict.fromkeys(read):
+            self.needed[name][source] = None
+            if source.from_rows:
+                self.background[name][self.donors(name, source, draws)] = True
 
-    def source(self, name: str, key: Key, draws: int) -> Source:
-        """What the evaluation of this key reads of one modality."""
-        absent = {other: (parts, slot) for other, parts, slot in key}
-        if name not in absent:
-            return PLAIN
-        parts, slot = absent[name]
-        baseline = self.stand_ins.baseline(name, slot)
-        if not isinstance(baseline, Background):
-            return Source(slot, parts)
-        if parts is None:
-            return Source(slot, from_rows=True)
-        return Source(slot, parts, draws, frozenset(absent) if isinstance(baseline, Conditional) else frozenset())
+    def of(self, key: Key, draws: int) -> dict[str, Source]:
+        """What the evaluation of this key reads of every modality."""
+        absent = {item[0]: item for item in key}
+        together = frozenset(absent) if self._conditional else frozenset()
+        return {name: self._source(absent[name], draws, together) if name in absent else PLAIN for name in self.needed}
 
-    def donors(self, name: str, source: Source, key: Key, draws: int) -> np.ndarray:
+    def _source(self, item: tuple[str, tuple[int, ...] | None, str], draws: int, together: frozenset[str]) -> Source:
+        """The source of one absent modality; the same object for the same rows, since there are as many as coalitions."""
+        known = self._known.get((item, draws, together))
+        if known is None:
+            name, parts, slot = item
+            baseline = self.stand_ins.baseline(name, slot)
+            rows = isinstance(baseline, Background)
+            known = Source(
+                slot,
+                parts,
+                draws if rows and parts is not None else 1,
+                together if isinstance(baseline, Conditional) else frozenset(),
+                from_rows=rows and parts is None,
+            )
+            self._known[item, draws, together] = known
+        return known
+
+    def donors(self, name: str, source: Source, draws: int) -> np.ndarray:
         """The background rows that stand in for a whole modality, (draws,) or (patients, draws)."""
         assert source.slot is not None
-        return self.stand_ins.donors(name, source.slot, draws, frozenset(other for other, *_ in key))
+        return self.stand_ins.donors(name, source.slot, draws, source.absent)
 
     def own(self, name: str) -> list[Source]:
         """The sources that differ between patients."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,12 +33,24 @@ class StandIns:
     """Modalities that the model does not look at: nothing needs to stand in for them."""
     _fills: dict[Slot, np.ndarray] = field(default_factory=dict, repr=False)
     _slots: dict[Slot, Baseline] = field(default_factory=dict, repr=False)
+    _keys: dict[tuple[Mask, str, Draws], tuple[Key, int]] = field(default_factory=dict, repr=False)
+    _named: dict[tuple[str, str, bool], str] = field(default_factory=dict, repr=False)
     _nearest: dict[frozenset[str], np.ndarray] = field(default_factory=dict, repr=False)
+
+    def ignoring(self, modalities: frozenset[str]) -> StandIns:
+        """The same for a model that does not look at these modalities."""
+        return replace(self, ignored=modalities, _keys={})
 
     def key(self, mask: Mask, label: str, draws: Draws) -> tuple[Key, int]:
         """What an evaluation is: for each absent modality the parts and the baseline that is really used, and how
         many rows are drawn.
         """
+        known = self._keys.get((mask, label, draws))
+        if known is None:
+            known = self._keys[mask, label, draws] = self._key(mask, label, draws)
+        return known
+
+    def _key(self, mask: Mask, label: str, draws: Draws) -> tuple[Key, int]:
         effective = []
         for name, parts in mask.absent:
             if name in self.ignored:
@@ -52,11 +64,15 @@ class StandIns:
         return self._slots[name, slot]
 
     def _slot(self, name: str, label: str, *, partial: bool) -> str:
+        known = self._named.get((name, label, partial))
+        if known is not None:
+            return known
         baseline = self.assignments[label][name]
         if partial and isinstance(baseline, Background) and not self.patients.modalities[name].aligned:
             baseline = NAMED[self.patients.modalities[name].typical]()
         slot = baseline.label if np.ndim(getattr(baseline, "value", 0)) == 0 else f"{baseline.label} {id(baseline)}"
         self._slots.setdefault((name, slot), baseline)
+        self._named[name, label, partial] = slot
         return slot
 
     def _is_whole(self, name: str, parts: tuple[int, ...]) -> bool:

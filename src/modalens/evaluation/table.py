@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -48,7 +49,7 @@ class Table:
         """Average the draws of each background block; patients that the mask does not concern are NaN."""
         one = piece.of
         count = min(one.draws, blocks)
-        edges = np.linspace(0, one.draws, count + 1).astype(int)
+        edges = _edges(one.draws, count)
         self.sizes[one.identity] = np.diff(edges)
         by_space = self.values.setdefault(one.identity, {})
         if space not in by_space:
@@ -66,6 +67,12 @@ class Table:
         if piece.draws[-1] < piece.of.draws - 1:
             return None
         return self._open[piece.of.identity].pop(space)
+
+
+@cache
+def _edges(draws: int, blocks: int) -> np.ndarray:
+    """Where blocks of draws begin and end, as equal in size as can be."""
+    return np.linspace(0, draws, blocks + 1).astype(int)
 
 
 def block_means(rows: np.ndarray, edges: np.ndarray) -> np.ndarray:

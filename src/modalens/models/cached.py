@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -79,26 +80,46 @@ class FirstLayerSplit(Cached):
         return {name: tuple(self.first.product(name, one) for one in tensors) for name, tensors in encodings.items()}
 
     def output(self, ready: Mapping[str, Arrays], grids: Sequence[Grid]) -> Any:
-        totals = [self._total(ready, grid) for grid in grids]
+        totals = [self._totals(ready, list(alike)) for _, alike in groupby(grids, key=_shape)]
         return self.first.output(totals[0] if len(totals) == 1 else torch.cat(totals))
 
-    def _total(self, products: Mapping[str, Arrays], grid: Grid) -> Tensor:
-        """The first layer's output: what depends on the patient alone, and on the draw alone, is added up before they
-        are added to each other.
+    def _totals(self, products: Mapping[str, Arrays], grids: list[Grid]) -> Tensor:
+        """The first layer's output for grids of one shape. What depends on the patient alone, and on the draw alone,
+        is added up for all of them in one product with who is in it, before they are added to each other.
         """
-        terms: dict[tuple[int, ...], Tensor] = {}
-        for name, index in grid.items():
-            if products[name]:
-                product = self._grid(products[name][0], index)
-                terms[index.shape] = terms[index.shape] + product if index.shape in terms else product
-        first, *others = sorted(terms.values(), key=lambda one: one.shape[0] * one.shape[1])
-        for other in others:
-            first = first + other
-        shape = np.broadcast_shapes(*(index.shape for index in grid.values()))
-        return first.expand(*shape, -1).reshape(-1, first.shape[-1])
+        terms: dict[tuple[int, ...], dict[tuple[str, int], int]] = {}
+        for grid in grids:
+            for name, index in grid.items():
+                if products[name]:
+                    alike = terms.setdefault(index.shape, {})
+                    alike.setdefault((name, id(index)), len(alike))
+        indices = {(name, id(index)): index for grid in grids for name, index in grid.items()}
+        total = None
+        for shape, alike in sorted(terms.items(), key=lambda one: one[0][0] * one[0][1]):
+            stack = torch.stack([self._taken(products[name][0], indices[name, one]) for name, one in alike])
+            added = self._added(stack, alike, grids).view(len(grids), *shape, -1)
+            total = added if total is None else total + added
+        assert total is not None
+        return total.expand(len(grids), *_shape(grids[0]), -1).reshape(-1, total.shape[-1])
 
-    def _grid(self, product: Tensor, index: np.ndarray) -> Tensor:
-        return product.index_select(0, self._rows(index.ravel())).view(*index.shape, -1)
+    def _added(self, stack: Tensor, alike: Mapping[tuple[str, int], int], grids: list[Grid]) -> Tensor:
+        """The sum of the terms of every grid, (grids, rows * width), of terms (term, rows * width)."""
+        if len(grids) == 1:
+            return stack.sum(0, keepdim=True)
+        member = torch.zeros(len(grids), len(alike), dtype=stack.dtype)
+        for place, grid in enumerate(grids):
+            for name, index in grid.items():
+                term = alike.get((name, id(index)))
+                if term is not None:
+                    member[place, term] = 1
+        return member.to(stack.device) @ stack
+
+    def _taken(self, product: Tensor, index: np.ndarray) -> Tensor:
+        return product.index_select(0, self._rows(index.ravel())).view(-1)
+
+
+def _shape(grid: Grid) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(index.shape for index in grid.values()))
 
 
 def _row_bytes(widths: Sequence[Sequence[int]]) -> int:

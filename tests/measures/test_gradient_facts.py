@@ -458,6 +458,19 @@ def test_fact_07_expected_gradients_add_up_to_what_the_background_lacks() -> Non
     assert found.completeness_error < 1e-6
 
 
+@pytest.mark.parametrize("draws", [1, 2, 9, 100])
+def test_as_many_lines_are_followed_as_rows_are_drawn(draws: int) -> None:
+    inputs, others = patients(4, **WIDTHS), patients(9, 1, **WIDTHS)
+    whole, background = (
+        fixed()(**{name: torch.from_numpy(values) for name, values in one.items()}).detach().numpy()
+        for one in (inputs, others)
+    )
+    found = fusion_gradient(fixed(), inputs, draws=draws, steps=20, background=others, baseline="background")
+    starts = whole - found.values.sum("modality").values
+    drawn = [background[list(rows)].mean(axis=0) for rows in itertools.combinations(range(9), min(draws, 9))]
+    assert min(np.abs(starts - mean).max() for mean in drawn) < 1e-8
+
+
 def test_the_completeness_error_tells_of_too_few_steps() -> None:
     model = Written(lambda a, b: torch.tanh(4 * (a + b)))
     inputs, others = patients(9, a=1, b=1), patients(5, 1, a=1, b=1)

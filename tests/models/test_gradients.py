@@ -716,6 +716,15 @@ def test_batches_blocks_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatc
             np.testing.assert_allclose(found[name].values, everyone[name].values[ends], rtol=0, atol=1e-12)
 
 
+def test_features_are_looked_at_of_patients_from_first_to_last() -> None:
+    inputs = pairs(300)
+    inputs["a"][:40] *= 10
+    inputs["b"][-10:] *= 30
+    found = explained(Early(), inputs, ml.FusionGradient(estimator="gradient"), background=pairs(9)).fusion_gradient
+    expected = [np.sqrt(values.var(axis=0, ddof=1).mean()) for values in inputs.values()]
+    np.testing.assert_allclose(found.spread, expected, rtol=0.15)
+
+
 def test_single_precision_agrees_with_double() -> None:
     inputs, others = patients(5), patients(4, 1)
     single, double = (

@@ -37,6 +37,11 @@ class FirstLayer:
         """The model's output, from the first layer's."""
         return pytree.tree_unflatten(list(self.rest(total)), self.structure)
 
+    def total(self, encodings: Mapping[str, tuple[Tensor, ...]]) -> Tensor:
+        """sum_i W_i h_i + b, of the same rows of all modalities."""
+        products = [self.product(name, tensors[0]) for name, tensors in encodings.items() if tensors]
+        return torch.stack(products).sum(0)
+
     def product(self, name: str, encoding: Tensor) -> Tensor:
         """W_i h_i; the bias goes with the first modality, which stands in every sum once."""
         weight = self.weights[name]

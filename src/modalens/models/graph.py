@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from modalens.models.fast_layers import keep_fast_layers
+
 Owners = frozenset[str]
 
 ENLARGING = {torch.ops.aten.expand.default, torch.ops.aten.repeat.default}
@@ -71,6 +73,7 @@ def cut(model: nn.Module, given: Mapping[str, Tensor]) -> Cut:
     program = _exported(model, dict(given))
     module = program.module(check_guards=False)
     _drop_idle(module.graph)
+    keep_fast_layers(module, model)
     order = list(module.graph.nodes)
     inputs = [node for node in order if node.op == "placeholder"]
     batch = inputs[0].meta["val"].shape[0]

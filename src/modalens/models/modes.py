@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,3 +20,18 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for one, training in modes:
             one.training = training
+
+
+def evaluation_copy(module: nn.Module) -> nn.Module:
+    """The module in evaluation mode for good, whatever is done to the original; parameters and buffers are the same."""
+    own = shallow_copy(module)
+    own.training = False
+    own._modules = {name: None if one is None else evaluation_copy(one) for name, one in own._modules.items()}
+    return own
+
+
+def shallow_copy(module: nn.Module) -> nn.Module:
+    """The module with a table of submodules of its own, which can be exchanged."""
+    own = copy.copy(module)
+    own._modules = dict(module._modules)
+    return own

@@ -7,7 +7,6 @@ not touched.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +19,7 @@ from torch.utils import _pytree as pytree
 from modalens.errors import InputError, listed, nearest
 from modalens.models.fusion import Encoder, Encodings, FusionPoint, Head
 from modalens.models.graph import NotSeparable
-from modalens.models.modes import evaluating
+from modalens.models.modes import evaluating, shallow_copy
 
 
 class _Unknown(Exception):
@@ -212,7 +211,7 @@ def _embeddings(model: nn.Module, few: Mapping[str, Tensor]) -> dict[str, str]:
     tokens = {name: values for name, values in few.items() if not values.is_floating_point()}
     paths = [path for path, module in model.named_modules() if isinstance(module, nn.Embedding)]
     if tokens and paths:
-        shadow = _shallow(model)
+        shadow = shallow_copy(model)
         for path in paths:
             _replace(shadow, path, _Watched(model.get_submodule(path), path, tokens, found))
         shadow(**few)
@@ -242,7 +241,7 @@ def _shadow(model: nn.Module, encoders: Mapping[str, str], script: _Script) -> n
     """The model with its named submodules in the script's hands: new module objects on the way to them, all else
     shared.
     """
-    shadow = _shallow(model)
+    shadow = shallow_copy(model)
     for path in dict.fromkeys(encoders.values()):
         names = tuple(name for name, other in encoders.items() if other == path)
         _replace(shadow, path, _Named(model.get_submodule(path), names, script))
@@ -254,17 +253,10 @@ def _replace(shadow: nn.Module, path: str, module: nn.Module) -> None:
     *way, last = path.split(".")
     parent = shadow
     for step in way:
-        own = _shallow(parent._modules[step])
+        own = shallow_copy(parent.get_submodule(step))
         parent._modules[step] = own
         parent = own
     parent._modules[last] = module
-
-
-def _shallow(module: nn.Module | None) -> nn.Module:
-    assert module is not None
-    shallow = copy.copy(module)
-    shallow._modules = dict(module._modules)
-    return shallow
 
 
 def _count(module: nn.Module) -> int:

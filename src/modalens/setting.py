@@ -156,7 +156,7 @@ class Setting:
             encoders=self.encoders,
             batch_size=self.batch_size,
         )
-        if self.measures is None and engine.differentiable and readout.custom is None:
+        if self.measures is None and engine.differentiable(self.patients, readout, self.select):
             chosen = (*chosen, FusionGradient())
         return Prepared(
             setting=self,

@@ -85,6 +85,8 @@ class Grids:
         where = (patients[0], patients[-1], len(patients), draws[0], len(draws), of_draws) if len(patients) else None
         found = {}
         for name, source in self.sources.of(key, of_draws).items():
+            if name not in self.encoded:
+                continue
             index = self._known.get((name, source, where))
             if index is None or len(patients) != patients[-1] - patients[0] + 1:
                 index = self._index(name, source, patients, draws, of_draws)

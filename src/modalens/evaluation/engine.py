@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from modalens.evaluation.plan import Plan, default_batch, merge
 from modalens.evaluation.standins import StandIns
 from modalens.modalities.patients import Patients
 from modalens.models import Model, read
-from modalens.models.readout import Selector
+from modalens.models.readout import Readout, Selector
 from modalens.models.split import Split, Whole
 from modalens.problem import Gradients, Need, Problem
 
@@ -60,10 +60,18 @@ class Engine:
     reason: str = ""
     checked: int = 0
 
-    @property
-    def differentiable(self) -> bool:
-        """Whether every modality that the model looks at crosses a fusion point in real numbers."""
-        return bool(self.split.encoded) and self.point is not None and self.point.exact and self.point.real
+    def differentiable(self, patients: Patients, readout: Readout, select: Selector) -> bool:
+        """Whether gradients at the fusion point can be had: tried on a few patients."""
+        point = self.point
+        if not self.split.encoded or point is None or not point.real or readout.custom is not None:
+            return False
+        from modalens.models.cached import Cached
+        from modalens.models.gradients import has_gradients
+
+        assert isinstance(self.split, Cached)
+        few = patients.take(np.arange(min(2, len(patients))))
+        encodings = {name: self.split.encode(name, samples) for name, samples in few.samples.items()}
+        return has_gradients(self.split, readout, select, {name: one for name, one in encodings.items() if one})
 
     def describe(self) -> dict[str, Any]:
         """For provenance: what was found, and why it is used or not."""
@@ -126,7 +134,7 @@ def open_engine(
     separable = as_torch(model)
     gradients = any(isinstance(need, Gradients) for need in needs)
     asked = isinstance(encoders, Mapping) or encoders == "graph"
-    if separable is not None and known is not None:
+    if separable is not None and known is not None and (known.real or not gradients):
         return _split_engine(separable, known, stand_ins, batch_size)
     patients = stand_ins.patients
     whole = Whole(
@@ -146,14 +154,19 @@ def open_engine(
             why = "finding the fusion point would take longer than running the whole model"
             return Engine(split=whole, stand_ins=stand_ins, reason=why)
         point = separable.separate(few, encoders)
-        if point.exact:
+        if point.exact and (point.real or not gradients):
             return _split_engine(separable, point, stand_ins, batch_size, checked=point.check_rows)
-        if encoders == "graph":
+        if point.exact:
+            point = replace(
+                point, reason="a modality crosses its fusion point in whole numbers, which have no gradient"
+            )
+        if encoders == "graph" and not point.exact:
             raise InputError(
                 f"encoders='graph': the model {model.name!r} can't be split at its fusion point: {point.reason}. "
                 "Name its encoders, such as encoders={'ct': 'backbone'}, or leave encoders out to run it whole."
             )
-        separable.warn_unused(point)
+        if not point.exact:
+            separable.warn_unused(point)
     else:
         point = separable.no_split("encoders='whole' asks for it")
     if not gradients:
@@ -223,13 +236,13 @@ def _input_engine(
     inputs = model.separate(few, INPUTS)
     if not inputs.exact:
         raise InputError(
-            f"FusionGradient: the model {model.name!r} has no fusion point ({point.reason}), and no gradients at its inputs either: {inputs.reason}. "
-            "Name its encoders, such as encoders={'report': 'bert.embeddings'}, or use Shapley or Occlusion."
+            f"FusionGradient: the model {model.name!r} has no gradients at a fusion point ({point.reason}), and none at its inputs either: {inputs.reason}; expected real numbers. "
+            "Name its encoders or embeddings, such as encoders={'report': 'bert.embeddings'}, or use Shapley or Occlusion."
         )
     return Engine(
-        split=AtInputs(model, inputs, stand_ins.patients.modalities, {"head": rows}),
+        split=AtInputs(model, inputs, stand_ins.patients.modalities, {"head": rows}, point.reason),
         stand_ins=stand_ins,
-        point=point,
+        point=replace(point, exact=False),
         reason=point.reason,
         checked=point.check_rows + inputs.check_rows,
     )

@@ -47,6 +47,8 @@ class FeatureSample:
         """Keep the features of the chosen ones among these patients."""
         own = self.chosen[(self.chosen >= patients[0]) & (self.chosen <= patients[-1])]
         for name, one in encoded.items():
+            if not one.arrays:
+                continue
             self.rows[name].append(flat(split.take(name, one.arrays, plain(one, own))))
 
     def features(self) -> Features:
@@ -82,6 +84,7 @@ class Lines:
 
     def evaluate(self, encoded: Mapping[str, Encoded], patients: np.ndarray, done: Callable[[int], None]) -> None:
         """The slopes of these patients."""
+        encoded = {name: one for name, one in encoded.items() if one.arrays}
         here = {name: self.split.take(name, one.arrays, plain(one, patients)) for name, one in encoded.items()}
         starts = self._starts(encoded, patients)
         self._at_patients(here, starts, patients, done)

@@ -38,7 +38,11 @@ class StandIns:
     _nearest: dict[frozenset[str], np.ndarray] = field(default_factory=dict, repr=False)
 
     def ignoring(self, modalities: frozenset[str]) -> StandIns:
-        """The same for a model that does not look at these modalities."""
+        """The same for a model that does not look at these modalities. Where what is present decides what stands in
+        for the rest, they still tell.
+        """
+        if any(isinstance(one, Conditional) for assigned in self.assignments.values() for one in assigned.values()):
+            return self
         return replace(self, ignored=modalities, _keys={})
 
     def key(self, mask: Mask, label: str, draws: Draws) -> tuple[Key, int]:

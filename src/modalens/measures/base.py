@@ -81,7 +81,7 @@ class Measure(ABC):
             title=self.title,
             arrays={**found, **self.details(problem, values, samples)},
             draws=draws,
-            monte_carlo_error=self._monte_carlo(problem, values),
+            monte_carlo_error=self.monte_carlo(problem, values),
             confidence=problem.confidence,
             resampled=resampled,
             reasons=reasons | ({"interval": why} if why else {}),
@@ -107,7 +107,8 @@ class Measure(ABC):
             f"{clusters} resampling units are too few for an interval; at least {statistics.MIN_CLUSTERS} are needed",
         )
 
-    def _monte_carlo(self, problem: Problem, values: Values) -> xr.Dataset:
+    def monte_carlo(self, problem: Problem, values: Values) -> xr.Dataset:
+        """The part of the global numbers' error that comes from drawing a finite number of background rows."""
         blocks = min(JACKKNIFE_BLOCKS, values.blocks_in(self.needs(problem, None)))
         if problem.confidence is None or blocks < 2:
             return xr.Dataset()

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -23,6 +23,9 @@ ESTIMATORS = ("gradient", "grouped", "covariance", "integrated", "expected")
 
 SATURATED = 0.1
 """A sample is saturated where its own gradient says less than this share of what the line to it says."""
+
+INCOMPLETE = 0.2
+"""A completeness error above this share is said."""
 
 COLLAPSED = 0.5
 """An encoder whose features are under-counted by more than this factor is named in a warning."""
@@ -50,7 +53,7 @@ class FusionGradient(Measure):
     Parameters
     ----------
     estimator : one of those. draws : background rows at which lines start ("expected"). steps : points on a line,
-        Gauss-Legendre; 4 ("expected") or 50 ("integrated") unless given.
+        Gauss-Legendre; 8 ("expected") or 50 ("integrated") unless given.
 
     Result
     ------
@@ -172,6 +175,14 @@ class FusionGradient(Measure):
                 )
         return why | error_reason(problem, why)
 
+    def settings(self, problem: Problem) -> dict[str, Any]:
+        return super().settings(problem) | {"steps": len(self._quadrature()[0])}
+
+    def monte_carlo(self, problem: Problem, values: Values) -> xr.Dataset:
+        found = super().monte_carlo(problem, values)
+        # Lines from the mean of all rows can't be left out row by row.
+        return found * np.nan if self.estimator == "integrated" else found
+
     # what is asked for -------------------------------------------------------------------------------------------------
 
     @property
@@ -199,7 +210,7 @@ class FusionGradient(Measure):
 
     def _quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Points on [0, 1], and their weights."""
-        return gauss_legendre(self.steps or (50 if self.estimator == "integrated" else 4))
+        return gauss_legendre(self.steps or (50 if self.estimator == "integrated" else 8))
 
     # what comes of it --------------------------------------------------------------------------------------------------
 
@@ -263,6 +274,14 @@ class FusionGradient(Measure):
             warnings.warn(
                 f"{self.key}: the features of some modalities are nearly copies of each other, which this estimator under-counts (predicted: {counted}); "
                 "estimator='expected' does not.",
+                ModalensWarning,
+                stacklevel=2,
+            )
+        error = self._completeness_error(problem, values)
+        if self.estimator in ("expected", "integrated") and error > INCOMPLETE:
+            warnings.warn(
+                f"{self.key}: the values of a sample add up to the change of the output only to {error:.0%} of it (the output turns sharply between the points); "
+                f"shares over many samples are steadier. Give more points, such as steps={4 * len(self._quadrature()[0])}, or output='logit'.",
                 ModalensWarning,
                 stacklevel=2,
             )

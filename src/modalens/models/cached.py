@@ -53,15 +53,18 @@ class AtInputs(Cached):
     """
 
     def __init__(
-        self, model: TorchModel, point: FusionPoint, kinds: Mapping[str, Modality], batch: Mapping[str, int]
+        self,
+        model: TorchModel,
+        point: FusionPoint,
+        kinds: Mapping[str, Modality],
+        batch: Mapping[str, int],
+        reason: str,
     ) -> None:
         super().__init__(model, point, kinds, batch)
         self.encoded = frozenset()
         looked_up = [name for name, encoder in point.encoders.items() if encoder.operations]
         where = f" (at the embedding of {listed(looked_up)})" if looked_up else ""
-        self.note = (
-            f"the model has no fusion point that could be split off, so gradients are taken at its inputs{where}"
-        )
+        self.note = f"gradients are taken at the model's inputs{where} and not at its fusion point: {reason}"
 
 
 class FirstLayerSplit(Cached):

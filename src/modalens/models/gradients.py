@@ -65,6 +65,15 @@ def gradient(
     )
 
 
+def has_gradients(split: Cached, readout: Readout, select: Selector, encodings: Mapping[str, Arrays]) -> bool:
+    """Whether every modality's features have a gradient here, and it is finite."""
+    try:
+        found = gradient(split, readout, select, encodings, readout.space)
+    except (InputError, RuntimeError):
+        return False
+    return not found.unreached and all(bool(slope.isfinite().all()) for slope in found.by_modality.values())
+
+
 def on_lines(
     split: Cached,
     readout: Readout,

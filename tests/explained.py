@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor, nn
 
 import modalens as ml
 
@@ -152,6 +154,61 @@ def regression() -> ml.Explanation:
     )
 
 
+class Fused(nn.Module):
+    """An image whose five features are copies of its mean, a table that is handed over as it is, and a text embedding
+    that is taken and not used. The output is a sum.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Flatten(), nn.Linear(16, 5))
+        self.head = nn.Linear(5 + 4, 2)
+        with torch.no_grad():
+            self.backbone[1].weight.copy_(torch.full((5, 16), 0.25))
+            self.backbone[1].bias.zero_()
+            self.head.weight.copy_(torch.tensor([[-0.4] * 5 + [-1.0] * 4, [0.4] * 5 + [1.0] * 4]))
+            self.head.bias.zero_()
+
+    def forward(self, ct: Tensor, labs: Tensor, report: Tensor) -> Tensor:
+        return self.head(torch.cat([self.backbone(ct), labs], dim=1))
+
+
+class Branching(Fused):
+    """The same with a branch that Python takes, so that its graph can't be exported."""
+
+    def forward(self, ct: Tensor, labs: Tensor, report: Tensor) -> Tensor:
+        return super().forward(ct if float(ct.detach().sum()) < 1e9 else -ct, labs, report)
+
+
+def followed(model: nn.Module | None = None, samples: int = 16, **settings: Any) -> ml.Explanation:
+    """A torch model explained with these settings; by gradients, unless they say otherwise."""
+    random = np.random.default_rng(6)
+
+    def draw(rows: int) -> dict[str, np.ndarray]:
+        found = {
+            "ct": random.normal(size=(rows, 4, 4)),
+            "labs": random.normal(size=(rows, 4)),
+            "report": random.normal(size=(rows, 3)),
+        }
+        return {name: values.astype(np.float32) for name, values in found.items()}
+
+    inputs, background = draw(samples), draw(20)
+    defaults: dict[str, Any] = {"measures": [ml.FusionGradient()], "link": "softmax", "background": background}
+    model = model or Fused()
+    return ml.explain(model, inputs, progress=False, **(defaults | settings))
+
+
+@cache
+def fused() -> ml.Explanation:
+    """A torch model, split at its fusion point, explained by occlusion, Shapley values and gradients, with labels that
+    have nothing to do with it.
+    """
+    measures = [ml.Occlusion(), ml.Shapley(), ml.FusionGradient(), ml.Reliance()]
+    kinds = {"ct": ml.Image(patch=2)}
+    labels = np.arange(40) % 2
+    return followed(samples=40, measures=measures, modalities=kinds, labels=labels, classes=["healthy", "ill"])
+
+
 def pair(model: Any = None, samples: int = 12, **settings: Any) -> ml.Explanation:
     """Two tables whose first columns are multiplied, explained with these settings."""
     random = np.random.default_rng(5)
@@ -161,4 +218,11 @@ def pair(model: Any = None, samples: int = 12, **settings: Any) -> ml.Explanatio
     return ml.explain(model, inputs, background=background, progress=False, **settings)
 
 
-EVERY = {"lesion": lesion, "report": report, "omics": omics, "multilabel": multilabel, "regression": regression}
+EVERY = {
+    "lesion": lesion,
+    "report": report,
+    "omics": omics,
+    "multilabel": multilabel,
+    "regression": regression,
+    "fused": fused,
+}

@@ -1,17 +1,22 @@
-"""The same verbs from the shell: `modalens demo | explain | plan`. Exit codes: 0 done, 2 wrong input."""
+"""The same verbs from the shell: `modalens demo | explain | plan | inspect`. Exit codes: 0 done, 2 wrong input."""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from modalens.errors import InputError, ModalensWarning
+
+if TYPE_CHECKING:
+    from modalens.studyfile import StudyRun
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,7 +66,7 @@ def explain(
     console = _console()
     console.print(explanation)
     for path in write_folder({"explanation": explanation}, folder, title=run.title):
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -78,9 +83,62 @@ def plan(study: StudyPath) -> None:
     _console().print(str(modalens.plan(run.model, run.inputs, **run.settings)), highlight=False, soft_wrap=True)
 
 
-def _console() -> Console:
-    """The terminal at its own width; a file or a pipe at one that tables fit in."""
-    return Console(width=None if sys.stdout.isatty() else 120)
+@app.command()
+def inspect(study: StudyPath) -> None:
+    """Print where the modalities of a study's model meet (its fusion point): encoders and head, their parameters, what
+    crosses between them; and what explaining the study would cost. Runs a few rows only.
+
+    Example: [bold]modalens inspect study.yaml[/bold]
+    """
+    import modalens
+    from modalens.studyfile import read_study
+
+    run = read_study(study)
+    # The plan first: once the fusion point is known here, it is that of a run that need not look for it.
+    cost = modalens.plan(run.model, run.inputs, **run.settings)
+    console = _console(markup=False)
+    for shown in _meeting(run, cost.separate):
+        console.print(shown, highlight=False)
+    console.print(f"\nWhat explaining the study would run\n{cost}", highlight=False, soft_wrap=True)
+
+
+def _meeting(run: StudyRun, separate: bool) -> Iterator[Table | str]:
+    """The fusion point of a study's model, and what is made of it; why there is none, and what to do."""
+    from torch.nn import Module
+
+    import modalens
+
+    asked = run.settings["encoders"]
+    if not isinstance(run.model, Module):
+        yield (
+            f"No fusion point: the model is no torch.nn.Module (it is a {type(run.model).__name__}), so its parts can't be seen, and it runs whole. "
+            "If it wraps a torch module, let model: in the study file name that module."
+        )
+        return
+    point = modalens.fusion_point(
+        run.model,
+        run.inputs,
+        modalities=run.settings["modalities"],
+        encoders="graph" if isinstance(asked, str) else asked,
+    )
+    yield point.table() if point.encoders else f"No fusion point was found: {point.reason}."
+    if not point.exact:
+        parts = ", ".join(name for name, _ in run.model.named_children())
+        yield (
+            f"The model runs whole. To have it split, name the submodules that encode its modalities, such as encoders: {{{next(iter(run.inputs))}: backbone}} in the study file; "
+            f"the parts of the model are {parts or 'none'}."
+        )
+    elif asked == "whole":
+        yield "It is not used: the study file asks for encoders: whole."
+    elif not separate:
+        yield "It is not used: running the whole model takes less time than finding it. With encoders: graph in the study file it is."
+
+
+def _console(markup: bool = True) -> Console:
+    """The terminal at its own width; a file or a pipe at one that tables fit in. Without markup, brackets in names
+    stay what they are.
+    """
+    return Console(width=None if sys.stdout.isatty() else 120, markup=markup)
 
 
 def main() -> None:

@@ -1,15 +1,17 @@
 """Study files: a YAML file that says which model, which data, which modalities and which measures; read, checked, and
 turned into arguments of `explain`.
 
-model: network.py:load            # a file or a module, and a model in it, or a function without arguments that
-    returns one inputs:
+model: network.py:load            # a file or a module, and a model in it, or a function without arguments that returns one
+inputs:
   image: {file: test.npz, key: image, kind: image, patch: 4}
   clinical: {file: test.csv, columns: [age, creatinine]}
 background:
   image: {file: train.npz, key: image}
   clinical: {file: train.csv, columns: [age, creatinine]}
 link: softmax
-measures: [occlusion, shapley, intershap]
+measures: [occlusion, shapley, intershap, fusion_gradient]
+encoders: {image: backbone}       # auto, graph, whole, or the submodule that encodes a modality
+batch_size: {image: 64, head: 4096}
 folder: results
 """
 
@@ -21,7 +23,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import yaml
@@ -43,6 +45,10 @@ KINDS: dict[str, type[Modality]] = {
     "series": Series,
     "vector": Vector,
 }
+
+
+Rows = Annotated[int, Field(ge=1, strict=True)]
+"""Rows a call."""
 
 
 class _Checked(BaseModel):
@@ -92,7 +98,8 @@ class StudyFile(_Checked):
     task: Literal["classification", "multilabel", "regression"] | None = None
     classes: list[str] | None = None
     select: str | int | None = None
-    batch_size: int | None = Field(default=None, ge=1)
+    batch_size: Rows | dict[str, Rows] | None = None
+    encoders: Literal["auto", "graph", "whole"] | dict[str, str] = "auto"
     confidence: float | None = Field(default=0.95, gt=0, lt=1)
     seed: int = 0
     folder: Path = Path("modalens-results")
@@ -137,6 +144,8 @@ def read_study(path: str | Path) -> StudyRun:
     for name, rows in (content.background or {}).items():
         with _at(source, root, ("background", name)):
             background = (background or {}) | {name: _read(rows, source.parent)}
+    for what, known in (("encoders", tuple(inputs)), ("batch_size", (*inputs, "head"))):
+        _require_modalities(source, root, what, getattr(content, what), known)
     settings: dict[str, Any] = {"modalities": modalities, "background": background}
     for what in ("labels", "groups"):
         section = getattr(content, what)
@@ -156,6 +165,7 @@ def read_study(path: str | Path) -> StudyRun:
             "classes",
             "select",
             "batch_size",
+            "encoders",
             "confidence",
             "seed",
         )
@@ -224,6 +234,14 @@ def _read(section: Source, folder: Path) -> Any:
                 return column.tolist() if not pd.api.types.is_numeric_dtype(column) else column.to_numpy()
             return read_csv(path, section.columns)
     raise InputError(f"{path}: expected an .npz, .npy or .csv file, or a folder of images.")
+
+
+def _require_modalities(source: Path, root: yaml.Node, what: str, given: Any, known: tuple[str, ...]) -> None:
+    """Refuse names under this key that are no modality, where it holds names."""
+    for name in given if isinstance(given, dict) else ():
+        with _at(source, root, (what, name)):
+            if name not in known:
+                raise InputError(f"{what}.{name} is not known{nearest(name, known)}: expected {listed(known)}.")
 
 
 def _modality(section: ModalitySource) -> Modality | None:
@@ -310,19 +328,21 @@ def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
 
 
 def _place(root: yaml.Node, path: tuple[Any, ...]) -> tuple[int, tuple[str, ...]]:
-    """The line of the deepest place on this path that the file has, and the path so far."""
+    """The line of the deepest place on this path that the file has, and the path so far. Steps that the file does not
+    have are passed over: what a value might have been (int, dict), or a missing key.
+    """
     node, line, there = root, root.start_mark.line, []
     for step in path:
         if isinstance(node, yaml.MappingNode):
             found = [(key, value) for key, value in node.value if key.value == str(step)]
             if not found:
-                break
+                continue
             line, node = found[0][0].start_mark.line, found[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             node = node.value[step]
             line = node.start_mark.line
         else:
-            break
+            continue
         there.append(str(step))
     return line + 1, tuple(there)
 
@@ -330,9 +350,12 @@ def _place(root: yaml.Node, path: tuple[Any, ...]) -> tuple[int, tuple[str, ...]
 def _described(source: Path, root: yaml.Node, errors: Sequence[Any]) -> str:
     """All that is wrong, a line each; where a value may be of several kinds, what each of them expects."""
     told: dict[str, list[str]] = {}
-    for error in errors:
+    places = [_place(root, tuple(error["loc"])) for error in errors]
+    for error, (line, there) in zip(errors, places, strict=True):
+        inside = [deeper for _, deeper in places if len(deeper) > len(there) and deeper[: len(there)] == there]
+        if inside and error["type"] != "missing":
+            continue  # the value may be of another kind too, and is but for something inside it
         path = tuple(error["loc"])
-        line, there = _place(root, path)
         where = ".".join(there)
         if error["type"] == "extra_forbidden":
             known = _section(path).model_fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 import modalens as ml
-from explained import EVERY, lesion, omics, pair, regression, report
+from explained import EVERY, Branching, followed, fused, lesion, omics, pair, regression, report
 from modalens.report.page import body, write_page
 from modalens.summary.headline import headline
 from modalens.summary.tables import content
@@ -217,3 +218,37 @@ def test_any_measure_by_itself_has_a_page(measure: ml.Measure) -> None:
 
 def test_the_same_explanation_gives_the_same_page(tmp_path: Path) -> None:
     assert page_of(lesion(), tmp_path) == page_of(lesion(), tmp_path)
+
+
+def test_the_page_shows_gradients_and_what_they_are(tmp_path: Path) -> None:
+    page = Reader(page_of(fused(), tmp_path))
+    assert "Gradients at the fusion point Each modality first goes through an encoder of its own" in page.words
+    assert "The first column counts" in page.words
+    (alt,) = [image["alt"] or "" for image in page.all("img") if (image["alt"] or "").startswith("Gradients at the")]
+    assert f"ct: contribution (expected) {100 * float(fused().fusion_gradient.contribution[0]):.1f} %" in alt
+
+
+def test_the_page_of_gradients_alone_speaks_of_nothing_hidden(tmp_path: Path) -> None:
+    words = Reader(page_of(followed(), tmp_path)).words
+    assert "The more the model's output follows what it is told by a modality" in words
+    assert "A part of the input is hidden" not in words
+    assert "It is asked in up to four ways" in Reader(page_of(fused(), tmp_path)).words
+
+
+def test_the_page_says_how_the_model_was_run(tmp_path: Path) -> None:
+    split = Reader(page_of(fused(), tmp_path)).words
+    assert "Where the modalities meet (fusion point) Found in the model's exported graph" in split
+    assert "so that every row was encoded once" in split
+    assert f"head {fused().provenance['batch_size']['head']:,}" in split
+    whole = Reader(page_of(followed(Branching()), tmp_path)).words
+    assert "The model ran whole (it can't be exported" in whole
+    assert "Gradients at the inputs The model's output is followed while its inputs change" in whole
+
+
+def test_an_explanation_from_before_has_a_page(tmp_path: Path) -> None:
+    about = {name: value for name, value in lesion().provenance.items() if name != "fusion_point"}
+    old = replace(lesion(), provenance=about | {"batch_size": 64})
+    words = Reader(page_of(old, tmp_path)).words
+    assert f"{about['head_rows']:,} rows in all" in words
+    assert "Where the modalities meet" not in words
+    assert "Rows a call 64" in words

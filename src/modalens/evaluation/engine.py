@@ -249,6 +249,7 @@ def _input_engine(
 
 
 def _whole_batch(batch_size: BatchSize) -> int | None:
+    """Rows a call of the whole model: its head's, where they were chosen for parts of it."""
     return batch_size.get("head") if isinstance(batch_size, Mapping) else batch_size
 
 

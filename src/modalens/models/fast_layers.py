@@ -23,7 +23,11 @@ def keep_fast_layers(graph_module: fx.GraphModule, model: nn.Module) -> None:
             for one in node.all_input_nodes
             if one not in inside and one.op != "get_attr" and isinstance(one.meta.get("val"), Tensor)
         }
-        ends = [node for node in nodes if any(user not in inside for user in node.users)]
+        ends = [
+            node
+            for node in nodes
+            if isinstance(node.meta.get("val"), Tensor) and any(user not in inside for user in node.users)
+        ]
         if len(read) != 1 or len(ends) != 1:
             continue
         name = f"transformer_layer_{place}"

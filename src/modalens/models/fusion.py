@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
@@ -97,7 +98,9 @@ class FusionPoint:
 
     def table(self) -> Table:
         """Encoders and head, with their parameters and what crosses between them."""
-        shown = Table("", "crosses the fusion point", "parameters", "operations", "rows a call", title=self._title())
+        shown = Table(
+            "", "crosses the fusion point", "parameters", "operations", "rows a call", title=Text(self._title())
+        )
         shown.title_justify = "left"
         for name, encoder in self.encoders.items():
             crosses = ", ".join("x".join(map(str, width)) or "1" for width in encoder.widths)
@@ -124,7 +127,7 @@ class FusionPoint:
         return f"Fusion point, found {where}; {agreement}{split}" if self.exact else f"Not used: {self.reason}"
 
     def __str__(self) -> str:
-        console = Console(width=120, force_terminal=False, no_color=True)
+        console = Console(width=120, force_terminal=False, no_color=True, markup=False)
         with console.capture() as captured:
             console.print(self.table() if self.encoders else self._title())
         return captured.get()

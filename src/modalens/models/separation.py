@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,13 +33,16 @@ INPUTS = "inputs"
 """The inputs themselves in place of a fusion point."""
 
 ENCODER_BATCHES = (8, 16, 32, 64, 128)
-HEAD_BATCHES = (2048, 4096, 8192)
+HEAD_BATCHES = (512, 2048, 4096, 8192)
 """Rows a call that are tried; the best differs by an order of magnitude between machines."""
 
 ROUNDS = 5
 """How often each is tried, in turns, so that a busy moment does not decide."""
 
-PATIENCE = 0.25
+AROUND_A_CALL = 5e-4
+"""Seconds that rows are gathered and values are put away for each call."""
+
+PATIENCE = 0.6
 """Seconds that trying the batches of one part may take."""
 
 INPUTS_BUDGET = 16 * 2**20
@@ -161,42 +164,36 @@ def _measured(point: FusionPoint, few: Mapping[str, Tensor]) -> dict[str, int]:
     assert point.head is not None
     encodings = {name: point.encoders[name](values) for name, values in few.items()}
     best = {name: _fastest(point.encoders[name], values, ENCODER_BATCHES) for name, values in few.items()}
-    # Around each call of the head there is work that is not timed here, so that fewer calls are better.
     if point.first_layer is not None:
         total = point.first_layer.total(encodings)
-        return best | {"head": _fastest(point.first_layer.output, total, HEAD_BATCHES, of_equal=max)}
+        return best | {"head": _fastest(point.first_layer.output, total, HEAD_BATCHES)}
     candidates = HEAD_BATCHES if point.source == "graph" else ENCODER_BATCHES
-    return best | {"head": _fastest(point.head, encodings, candidates, of_equal=max)}
+    return best | {"head": _fastest(point.head, encodings, candidates)}
 
 
-def _fastest(
-    run: Callable[[Any], Any],
-    few: Any,
-    candidates: tuple[int, ...],
-    of_equal: Callable[[Iterable[int]], int] = min,
-) -> int:
-    """The number of rows with the least time a row; of those nearly as fast the smallest, which takes the least
-    memory, unless the largest is asked for. `few` are tensors of a few rows, which are repeated.
+def _fastest(run: Callable[[Any], Any], few: Any, candidates: tuple[int, ...]) -> int:
+    """The number of rows with the least time a row, what is done around each call included; of those nearly as fast
+    the smallest, which takes the least memory. `few` are tensors of a few rows, which are repeated.
     """
     leaves = pytree.tree_leaves(few)
     row_bytes = sum(one[0].numel() * one.element_size() for one in leaves)
     row_seconds = _timed(run, few) / len(leaves[0])
-    affordable = min(PATIENCE / ROUNDS / row_seconds, INPUTS_BUDGET / max(row_bytes, 1))
-    tried = [
-        count for place, count in enumerate(candidates) if place == 0 or sum(candidates[: place + 1]) <= affordable
-    ]
+    fit = int(max(1, INPUTS_BUDGET // max(row_bytes, 1)))
+    within = [count for count in candidates if count <= fit] or [fit]
+    affordable = PATIENCE / ROUNDS / row_seconds
+    tried = [count for place, count in enumerate(within) if place == 0 or sum(within[: place + 1]) <= affordable]
     if len(tried) == 1:
         return tried[0]
     given = {
         count: pytree.tree_map(lambda one, count=count: one[torch.arange(count) % len(one)], few) for count in tried
     }
     seconds = {
-        count: min(each) / count
+        count: (min(each) + AROUND_A_CALL) / count
         for count, *each in zip(
             tried, *([_timed(run, given[count]) for count in tried] for _ in range(ROUNDS)), strict=True
         )
     }
-    return of_equal(count for count, taken in seconds.items() if taken <= 1.05 * min(seconds.values()))
+    return min(count for count, taken in seconds.items() if taken <= 1.05 * min(seconds.values()))
 
 
 def _timed(run: Callable[[Any], Any], given: Any) -> float:

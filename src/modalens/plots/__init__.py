@@ -9,6 +9,7 @@ Nothing is shown, and no setting of matplotlib is changed.
 """
 
 from modalens.plots.contributions import contributions, part_contributions
+from modalens.plots.gradients import fusion_gradients
 from modalens.plots.interaction import interaction_matrix, interaction_scores, orders
 from modalens.plots.overview import overview
 from modalens.plots.parts import parts
@@ -16,6 +17,7 @@ from modalens.plots.reliance import reliance
 
 __all__ = [
     "contributions",
+    "fusion_gradients",
     "interaction_matrix",
     "interaction_scores",
     "orders",

@@ -25,15 +25,15 @@ from modalens.plots.style import (
 
 @drawn
 def contributions(explanation: Explanation, *, ax: Axes | None = None) -> Axes:
-    """Bars by modality: its share when hidden part by part, when hidden as a whole, and by the Shapley value, with
-    intervals.
+    """Bars by modality: its share when hidden part by part, when hidden as a whole, by the Shapley value, and by
+    gradients at the fusion point, with intervals.
 
-    Raises InputError where the explanation has neither Occlusion nor Shapley.
+    Raises InputError where the explanation has neither Occlusion nor Shapley nor FusionGradient.
     """
     views = contribution_views(explanation)
     if not views:
         raise InputError(
-            f"this needs the measure Occlusion or Shapley, and the explanation holds {listed(explanation.results)}: explain(..., measures=[ml.Occlusion(), ml.Shapley()])."
+            f"this needs the measure Occlusion, Shapley or FusionGradient, and the explanation holds {listed(explanation.results)}: explain(..., measures=[ml.Occlusion(), ml.Shapley()])."
         )
     names = list(explanation.modalities)
     ax = axes_of(ax, height=1.0 + 0.24 * len(names) * (len(views) + 1))
@@ -62,7 +62,7 @@ def contributions(explanation: Explanation, *, ax: Axes | None = None) -> Axes:
             reach = max(reach, np.nan_to_num(right))
     name_rows(ax, names)
     percent_axis(ax, "share of the change in the output (%)", most=min(108.0, max(20.0, 1.12 * reach)))
-    titled(ax, "How much each modality carries", columns=3)
+    titled(ax, "How much each modality carries", columns=3 if len(views) < 4 else 2)
     return ax
 
 

@@ -8,10 +8,12 @@ from functools import partial
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
 from modalens.plots.contributions import contributions, part_contributions
+from modalens.plots.gradients import fusion_gradients
 from modalens.plots.interaction import interaction_matrix, interaction_scores, orders
 from modalens.plots.reading import contribution_views, one_output, result_of, results_of
 from modalens.plots.reliance import reliance
@@ -22,7 +24,7 @@ WIDTH = 10.5
 
 
 def overview(explanation: Explanation, *, output: str | None = None, width: float = WIDTH) -> Figure:
-    """All figures of the explanation as one: contributions, parts of its tables, interactions, reliance. `output`
+    """All figures of the explanation as one: contributions, gradients, interactions, reliance, parts of its tables. `output`
     names one where each is scored by itself.
 
     Raises InputError where the explanation has no measure that there is a figure for.
@@ -34,8 +36,10 @@ def overview(explanation: Explanation, *, output: str | None = None, width: floa
     rows = [panels[place : place + columns] for place in range(0, len(panels), columns)]
     heights = [max(height for _, height in row) for row in rows]
     with mpl.rc_context(LOOK):
-        figure = Figure(figsize=(width if columns == 2 else 0.6 * width, sum(heights) + 0.2), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1, hspace=0.04, wspace=0.05)  # type: ignore[union-attr, call-arg]
+        figure = Figure(
+            figsize=(width if columns == 2 else 0.6 * width, sum(heights) + 0.2),
+            layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.1, hspace=0.04, wspace=0.05),
+        )
         grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
         for row, drawers in enumerate(rows):
             for column, (draw, _) in enumerate(drawers):
@@ -49,6 +53,8 @@ def figures(explanation: Explanation, *, output: str | None = None) -> list[tupl
     panels: list[tuple[Callable[..., Axes], float]] = []
     if views := contribution_views(explanation):
         panels.append((partial(contributions, explanation), 1.2 + 0.2 * modalities * (len(views) + 1)))
+    if results_of(explanation, "fusion_gradient"):
+        panels.append((partial(fusion_gradients, explanation), 1.4 + 0.45 * modalities))
     intershap = result_of(explanation, "intershap")
     chosen = output if intershap is None else one_output(intershap.score, output, intershap.score)[1]
     if intershap is not None:

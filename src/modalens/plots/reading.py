@@ -16,7 +16,7 @@ from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
 from modalens.measures import Result
 
-Kind = Literal["occlusion", "shapley", "intershap", "interactions", "reliance"]
+Kind = Literal["occlusion", "shapley", "intershap", "interactions", "reliance", "fusion_gradient"]
 
 SIGNS: dict[str, frozenset[str]] = {
     "occlusion": frozenset({"anchor", "parts"}),
@@ -24,6 +24,7 @@ SIGNS: dict[str, frozenset[str]] = {
     "intershap": frozenset({"matrix", "score", "null"}),
     "interactions": frozenset({"orders_by_space", "by_space"}),
     "reliance": frozenset({"verdict", "alone"}),
+    "fusion_gradient": frozenset({"by_estimator", "predicted_bias"}),
 }
 """The arrays by which the result of a measure is known."""
 
@@ -33,12 +34,21 @@ MEASURES = {
     "intershap": "InterSHAP",
     "interactions": "Interactions",
     "reliance": "Reliance",
+    "fusion_gradient": "FusionGradient",
 }
 
 SPACES = {"probability": "probability", "logit": "log-odds", "raw": "output"}
 
-PART_BY_PART, AS_A_WHOLE, SHAPLEY = "hidden part by part", "hidden as a whole", "Shapley value"
-"""The three ways to ask for a modality's share, in plain words."""
+PART_BY_PART, AS_A_WHOLE, SHAPLEY, GRADIENTS = (
+    "hidden part by part",
+    "hidden as a whole",
+    "Shapley value",
+    "gradients at the fusion point",
+)
+"""The ways to ask for a modality's share, in plain words."""
+
+GRADIENTS_AT_INPUTS = "gradients at the inputs"
+"""The same of a model that could not be split."""
 
 
 def results_of(explanation: Explanation, kind: Kind) -> dict[str, Result]:
@@ -69,16 +79,35 @@ def bounds_of(result: Result, name: str) -> xr.DataArray | None:
 
 def contribution_views(explanation: Explanation) -> list[tuple[str, Result, str]]:
     """The answers there are to `how much does each modality carry`: what it is called, the result, and its array."""
+    ways: tuple[tuple[Kind, dict[str, str]], ...] = (
+        ("occlusion", {PART_BY_PART: "contribution", AS_A_WHOLE: "anchor"}),
+        ("shapley", {SHAPLEY: "contribution"}),
+        ("fusion_gradient", {gradients_words(explanation): "contribution"}),
+    )
     views = []
-    for kind, named in (
-        ("occlusion", ((PART_BY_PART, "contribution"), (AS_A_WHOLE, "anchor"))),
-        ("shapley", ((SHAPLEY, "contribution"),)),
-    ):
-        found = results_of(explanation, kind)  # type: ignore[arg-type]
+    for kind, named in ways:
+        found = results_of(explanation, kind)
         for name, result in found.items():
             suffix = "" if len(found) == 1 else f" ({name})"
-            views += [(f"{words}{suffix}", result, array) for words, array in named]
+            views += [(f"{words}{suffix}", result, array) for words, array in named.items()]
     return views
+
+
+def hides(result: Result) -> bool:
+    """Whether the shares of a result come from hiding something; gradients follow the output instead."""
+    return not SIGNS["fusion_gradient"] <= set(result.arrays)
+
+
+def estimators_of(result: Result) -> list[str]:
+    """The estimators of gradients that a result has side by side, that of its contribution first."""
+    own = str(result.settings.get("estimator", "expected"))
+    names = [str(name) for name in result.array("by_estimator").estimator.values]
+    return sorted(names, key=lambda name: (name != own, -names.index(name)))
+
+
+def gradients_words(explanation: Explanation) -> str:
+    """Where gradients are taken: at the fusion point, or at the inputs of a model that has none."""
+    return GRADIENTS if explanation.provenance.get("fusion_point", {}).get("exact", True) else GRADIENTS_AT_INPUTS
 
 
 def pairs(explanation: Explanation) -> list[tuple[str, str]]:
@@ -131,4 +160,7 @@ def patches(names: Sequence[str]) -> list[tuple[int, int, int, int]] | None:
     found = [re.fullmatch(r"rows (\d+)-(\d+), columns (\d+)-(\d+)", str(name)) for name in names]
     if not found or not all(found):
         return None
-    return [tuple(map(int, match.groups())) for match in found if match]  # type: ignore[misc]
+    return [
+        (int(top), int(bottom), int(left), int(right))
+        for top, bottom, left, right in (one.groups() for one in found if one)
+    ]

@@ -154,7 +154,8 @@ def name_rows(ax: Axes, names: list[str], width: int = 24) -> None:
 
 def titled(ax: Axes, title: str, columns: int = 0) -> None:
     """The title, and below it a legend in this many columns."""
-    ax.set_title(plain(title), pad=22 if columns else 6)
+    lines = -(-len(ax.get_legend_handles_labels()[1]) // columns) if columns else 0
+    ax.set_title(plain(title), pad=9 + 13 * lines if columns else 6)
     if columns:
         ax.legend(
             loc="lower left",

@@ -24,11 +24,12 @@ from modalens.errors import InputError
 from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.plots.overview import tables_of
-from modalens.plots.reading import contribution_views, one_output, result_of
+from modalens.plots.reading import GRADIENTS, contribution_views, gradients_words, hides, one_output, result_of
 from modalens.summary import baselines_in_words, caveats, title_words
 from modalens.summary.headline import headline
+from modalens.summary.running import how_it_ran, rows_a_call, where_modalities_meet
 from modalens.summary.tables import Table, by_topic
-from modalens.summary.wording import NOT_DEFINED, in_words, quote
+from modalens.summary.wording import NOT_DEFINED, capital, quote
 
 FOLDER = Path(__file__).parent
 
@@ -143,7 +144,7 @@ def _sections(explanation: Explanation) -> list[Section]:
     intershap = result_of(explanation, "intershap")
     output = None if intershap is None else one_output(intershap.score, None, intershap.score)[1]
     found = []
-    if contribution_views(explanation):
+    if views := contribution_views(explanation):
         shown = [_picture(plots.contributions(explanation), _alt_of(topics["contribution"]))]
         for name in tables_of(explanation):
             shown.append(
@@ -155,9 +156,22 @@ def _sections(explanation: Explanation) -> list[Section]:
         found.append(
             Section(
                 title="How much each modality carries",
-                words=CONTRIBUTION_WORDS,
+                words=_contribution_words(views),
                 figures=tuple(shown),
                 tables=tuple(topics["contribution"]),
+            )
+        )
+    if topics["gradients"]:
+        pictured = _picture(plots.fusion_gradients(explanation), _alt_of(topics["gradients"]))
+        found.append(
+            Section(
+                title=capital(gradients_words(explanation)),
+                words=(
+                    GRADIENTS_WORDS if gradients_words(explanation) == GRADIENTS else AT_INPUTS_WORDS,
+                    ESTIMATORS_WORDS,
+                ),
+                figures=(pictured,),
+                tables=tuple(topics["gradients"]),
             )
         )
     if topics["interaction"]:
@@ -194,12 +208,33 @@ def _sections(explanation: Explanation) -> list[Section]:
     return found
 
 
-CONTRIBUTION_WORDS = (
+HIDING_WORDS = (
     "A part of the input is hidden: it is replaced by something that says nothing about this patient. The more the model's output changes, the more that part carried. The "
-    "changes of each modality are given as shares of all changes. A large share means that the model uses the modality; it does not mean that the model is right.",
-    "It is asked in up to three ways. Hidden part by part (patch, column, word): sensitive to how finely a modality is cut. Hidden as a whole: not so. Shapley value: averaged "
-    "over all combinations of what else is hidden. Where the three agree, the answer does not depend on how one asks.",
+    "changes of each modality are given as shares of all changes. A large share means that the model uses the modality; it does not mean that the model is right."
 )
+
+WAYS_WORDS = (
+    "It is asked in up to four ways. Hidden part by part (patch, column, word): sensitive to how finely a modality is cut. Hidden as a whole: not so. Shapley value: averaged "
+    "over all combinations of what else is hidden. Gradients: nothing is hidden, the output is followed along the features of each modality. Where they "
+    "agree, the answer does not depend on how one asks."
+)
+
+FOLLOWING_WORDS = (
+    "The more the model's output follows what it is told by a modality, the more that modality carries. A large share means that the model uses the modality; it does not mean "
+    "that the model is right."
+)
+
+GRADIENTS_WORDS = (
+    "Each modality first goes through an encoder of its own, which turns it into features; a head combines the features of all. Where they meet is the fusion point. "
+    "Here the model's output is followed while the features change, and its change is shared out among the modalities whose features bring it about. Nothing is hidden."
+)
+
+AT_INPUTS_WORDS = (
+    "The model's output is followed while its inputs change, and its change is shared out among the modalities that bring it about. Nothing is hidden. This would be done where "
+    "the modalities meet inside the model (the fusion point), and that was not found, or was not to be used."
+)
+
+ESTIMATORS_WORDS = "There are several ways to add gradients up (estimators). The first column counts; where the others differ much from it, the answer depends on how one adds up."
 
 INTERACTION_WORDS = (
     "A model may just add up what each modality says by itself, or it may combine them: read one in the light of another. InterSHAP is the share of the model's behaviour that "
@@ -213,10 +248,16 @@ RELIANCE_WORDS = (
 )
 
 
+def _contribution_words(views: Sequence[tuple[str, Result, str]]) -> tuple[str, ...]:
+    """What a share is, and how it can be asked for, of the ways that there are."""
+    hiding = any(hides(result) for _, result, _ in views)
+    return (HIDING_WORDS if hiding else FOLLOWING_WORDS, *((WAYS_WORDS,) if hiding else ()))
+
+
 def _evaluated(explanation: Explanation) -> dict[str, str]:
     about = explanation.provenance
     background = about["background"]
-    rows = in_words([f"{count:,} of {name}" for name, count in about["encoder_rows"].items()])
+    meeting = where_modalities_meet(explanation)
     return {
         "Patients": f"{about['samples']:,} samples; {background['rows']:,} background samples"
         + (", the same ones" if background["are_the_explained_samples"] else ""),
@@ -225,7 +266,8 @@ def _evaluated(explanation: Explanation) -> dict[str, str]:
         "What was measured": f"For each set S of inputs that the model is given as they are: {about['value_function']}.",
         **{f"What stands in (“{label}”)": f"{words}." for label, words in baselines_in_words(explanation).items()},
         "Measures": "; ".join(f"{result.title} ({_settings(result)})" for result in explanation.results.values()),
-        "Rows through the model": f"{about['head_rows']:,} in all ({rows}), and {about['check_rows']:,} to check that the model is deterministic and does not mix patients",
+        "Rows through the model": f"{how_it_ran(explanation)} Checked is that the model is deterministic and does not mix patients.",
+        **({"Where the modalities meet (fusion point)": meeting} if meeting else {}),
     }
 
 
@@ -242,7 +284,7 @@ def _versions(explanation: Explanation) -> dict[str, str]:
         "Data": about["data"],
         "Background": about["background"]["data"],
         "Seed": str(about["seed"]),
-        "Batch size": str(about["batch_size"]),
+        "Rows a call": rows_a_call(about["batch_size"]),
     }
 
 

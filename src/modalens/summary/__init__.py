@@ -14,6 +14,7 @@ from rich.text import Text
 from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.summary.headline import headline
+from modalens.summary.running import how_it_ran
 from modalens.summary.tables import Table, content
 from modalens.summary.wording import (
     baseline_label,
@@ -40,7 +41,6 @@ def title_words(explanation: Explanation) -> str:
 def notes(explanation: Explanation) -> list[str]:
     """Warnings first, then how to read the numbers, what they are of, and what they cost."""
     about = explanation.provenance
-    rows = in_words([f"{count:,} of {name}" for name, count in about["encoder_rows"].items()])
     return [
         *(f"Warning: {warning}" for warning in about["warnings"]),
         *caveats(explanation),
@@ -49,7 +49,7 @@ def notes(explanation: Explanation) -> list[str]:
             f"{capital(baseline_label(label))} ({label}): {words}."
             for label, words in baselines_in_words(explanation).items()
         ),
-        f"The model saw {rows}, {about['head_rows']:,} rows in all, and {about['check_rows']:,} to check it; seed {about['seed']}.",
+        f"{how_it_ran(explanation)} Seed {about['seed']}.",
     ]
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import xarray as xr
 
 from modalens.explanation import Explanation
 from modalens.measures import Result
@@ -47,8 +45,7 @@ class Table:
 
 def cell(result: Result, array: str, words: Callable[[float], str], **at: Any) -> str:
     bounds = bounds_of(result, array)
-    found: xr.DataArray = result.arrays[array]  # type: ignore[assignment]
-    return with_bounds(found.sel(at), None if bounds is None else bounds.sel(at), words)
+    return with_bounds(result.array(array).sel(at), None if bounds is None else bounds.sel(at), words)
 
 
 def cells(result: Result, array: str, axis: str, names: Any, **at: Any) -> list[str]:
@@ -74,16 +71,23 @@ def cut(names: Any) -> tuple[str, ...]:
 
 def footnotes(result: Result, *arrays: str, words: Callable[[float], str] = percent) -> list[str]:
     """What drawing background rows adds to the error, and why a number is n/a."""
-    shown = [name for name in arrays if name in result.arrays]
-    noise = max((drawing_noise(result, name) for name in shown), default=0.0)
+    return footnotes_of([(result, name) for name in arrays if name in result.arrays], words=words)
+
+
+def footnotes_of(shown: Sequence[tuple[Result, str]], words: Callable[[float], str] = percent) -> list[str]:
+    """The same of numbers from several results, the largest error for all of them."""
+    noise = max((drawing_noise(result, name) for result, name in shown), default=0.0)
     drawn = [
         f"Not in the brackets: another draw of background rows would move these numbers by up to about {words(noise).lstrip('+').replace(' %', ' points')} (standard error)."
     ]
-    undefined = [
-        f"{NOT_DEFINED}: {why}."
-        for why in dict.fromkeys(result.reasons[name] for name in shown if name in result.reasons)
-    ]
-    return [*(drawn if noise > NEGLIGIBLE else []), *undefined]
+    whys = dict.fromkeys(why for result, name in shown for why in undefined(result, name))
+    return [*(drawn if noise > NEGLIGIBLE else []), *whys]
+
+
+def undefined(result: Result, *arrays: str) -> list[str]:
+    """Why a number is n/a."""
+    whys = dict.fromkeys(result.reasons[name] for name in arrays if name in result.reasons)
+    return [f"{NOT_DEFINED}: {why}." for why in whys]
 
 
 def drawing_noise(result: Result, name: str) -> float:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import xarray as xr
 
 from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.plots.reading import (
+    PART_BY_PART,
     contribution_views,
+    gradients_words,
+    hides,
     result_of,
 )
 from modalens.summary.cells import (
@@ -20,6 +20,7 @@ from modalens.summary.cells import (
     cells,
     cut,
     footnotes,
+    footnotes_of,
     rows_of,
 )
 from modalens.summary.wording import (
@@ -27,19 +28,23 @@ from modalens.summary.wording import (
     percent,
 )
 
+NOT_HIDDEN = "For gradients nothing is hidden: they say how strongly the output follows the features of each modality."
+
 
 def contribution(explanation: Explanation) -> Iterator[Table]:
     views = contribution_views(explanation)
     if not views:
         return
     columns = [cells(result, name, "modality", explanation.modalities) for _, result, name in views]
+    hidden = [(words, baseline_label(_baselines_of(result)[0])) for words, result, _ in views if hides(result)]
     yield Table(
         title="How much each modality carries (shares of the change in the output; each column sums to 100 %)",
         columns=("modality", *(words for words, _, _ in views)),
         rows=rows_of(explanation.modalities, columns),
         notes=(
-            _replaced([(words, baseline_label(_baselines_of(result)[0])) for words, result, _ in views]),
-            *dict.fromkeys(note for _, result, name in views for note in footnotes(result, name)),
+            *((_replaced(hidden),) if hidden else ()),
+            *((NOT_HIDDEN,) if len(hidden) < len(views) else ()),
+            *footnotes_of([(result, name) for _, result, name in views]),
         ),
     )
 
@@ -57,9 +62,7 @@ def _replaced(views: list[tuple[str, str]]) -> str:
 
 
 def _baselines_of(result: Result) -> list[str]:
-    found: xr.DataArray = result.arrays[
-        "anchor_by_baseline" if "anchor_by_baseline" in result.arrays else "by_baseline"
-    ]  # type: ignore[assignment]
+    found = result.array("anchor_by_baseline" if "anchor_by_baseline" in result.arrays else "by_baseline")
     return [str(one) for one in found.baseline.values]
 
 
@@ -68,7 +71,7 @@ def by_baseline(explanation: Explanation) -> Iterator[Table]:
     columns, names = [], []
     for words, result, name in contribution_views(explanation):
         array = {"anchor": "anchor_by_baseline", "contribution": "by_baseline"}[name]
-        if array not in result.arrays or len(_baselines_of(result)) < 2:
+        if not hides(result) or array not in result.arrays or len(_baselines_of(result)) < 2:
             continue
         for baseline in _baselines_of(result):
             columns.append(cells(result, array, "modality", explanation.modalities, baseline=baseline))
@@ -83,15 +86,19 @@ def by_baseline(explanation: Explanation) -> Iterator[Table]:
 
 
 def by_output(explanation: Explanation) -> Iterator[Table]:
-    """Shares for each output, where these can differ (two classes of one probability can't)."""
+    """Shares for each output, where these can differ (two classes of one probability can't): of parts that are hidden,
+    or else by gradients.
+    """
     outputs = explanation.provenance["outputs"]
-    result = result_of(explanation, "occlusion")
+    words, result = PART_BY_PART, result_of(explanation, "occlusion")
+    if result is None:
+        words, result = gradients_words(explanation), result_of(explanation, "fusion_gradient")
     if result is None or len(outputs) < 2 or (explanation.provenance["task"] == "classification" and len(outputs) == 2):
         return
     shown = outputs[:MOST_ROWS]
     columns = [cells(result, "by_output", "output", shown, modality=name) for name in explanation.modalities]
     yield Table(
-        title="How much each modality carries for each output (hidden part by part; each row sums to 100 %)",
+        title=f"How much each modality carries for each output ({words}; each row sums to 100 %)",
         columns=("output", *explanation.modalities),
         rows=rows_of(shown, columns),
         notes=(*cut(outputs), *footnotes(result, "by_output")),
@@ -100,7 +107,7 @@ def by_output(explanation: Explanation) -> Iterator[Table]:
 
 def parts(explanation: Explanation) -> Iterator[Table]:
     result = result_of(explanation, "occlusion")
-    found: Any = {} if result is None else result.arrays["part_contribution"]
+    found = {} if result is None else result.by_modality("part_contribution")
     shares = sorted(
         (
             (float(share), name, str(part))

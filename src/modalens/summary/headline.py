@@ -12,7 +12,16 @@ import xarray as xr
 from modalens.explanation import DISAGREEMENT, Explanation
 from modalens.measures import Result
 from modalens.measures.reliance import COLLAPSE
-from modalens.plots.reading import bounds_of, contribution_views, pairs, result_of, results_of, space_of
+from modalens.plots.reading import (
+    Kind,
+    bounds_of,
+    contribution_views,
+    hides,
+    pairs,
+    result_of,
+    results_of,
+    space_of,
+)
 from modalens.summary.wording import (
     baseline_label,
     capital,
@@ -53,17 +62,26 @@ def headline(explanation: Explanation) -> list[str]:
 
 def _carries(explanation: Explanation) -> Iterator[str]:
     asked = contribution_views(explanation)
-    views = [(words, result, name) for words, result, name in asked if not bool(_shares(result, name).isnull().any())]
+    views = [(words, result, name) for words, result, name in asked if not bool(result.array(name).isnull().any())]
     if not asked:
         return
     if not views:
-        yield "The output stays the same whatever is hidden, so no modality has a share of it."
+        yield _no_shares(asked)
         return
     if len(explanation.modalities) < 2:
-        yield f"There is one modality, {quote(explanation.modalities[0])}, and so nothing to share; its parts are below."
+        parts = "; its parts are below" if result_of(explanation, "occlusion") else ""
+        yield f"There is one modality, {quote(explanation.modalities[0])}, and so nothing to share{parts}."
         return
     words, result, name = views[0]
     yield _first_answer(words, result, name) + _other_answers(result, name, views[1:])
+
+
+def _no_shares(asked: list[tuple[str, Result, str]]) -> str:
+    """Why no way of asking gives a share."""
+    words, result, name = asked[0]
+    if hides(result):
+        return "The output stays the same whatever is hidden, so no modality has a share of it."
+    return f"By {words}, no modality has a share of the output: {result.reasons.get(name, 'their sum is not defined')}."
 
 
 def _first_answer(words: str, result: Result, name: str) -> str:
@@ -86,10 +104,10 @@ def _first_answer(words: str, result: Result, name: str) -> str:
 
 def _other_answers(result: Result, name: str, others: list[tuple[str, Result, str]]) -> str:
     """Whether the other ways of asking agree on the first place."""
-    first = _shares(result, name).idxmax("modality").item()
+    first = result.array(name).idxmax("modality").item()
     agree, differ = [], []
     for words, other, array in others:
-        shares = _shares(other, array)
+        shares = other.array(array)
         place = shares.idxmax("modality").item()
         share = rounded_percent(float(shares.max()))
         if place == first:
@@ -101,15 +119,13 @@ def _other_answers(result: Result, name: str, others: list[tuple[str, Result, st
 
 
 def _asked(words: str) -> str:
-    return f"when {words}" if words.startswith("hidden") else f"by the {words}"
-
-
-def _shares(result: Result, name: str) -> xr.DataArray:
-    return result.arrays[name]  # type: ignore[return-value]
+    if words.startswith("hidden"):
+        return f"when {words}"
+    return f"by {words}" if words.startswith("gradients") else f"by the {words}"
 
 
 def _sorted_shares(result: Result, name: str) -> tuple[xr.DataArray, xr.DataArray | None]:
-    shares = _shares(result, name)
+    shares = result.array(name)
     order = np.argsort(-shares.values, kind="stable")
     bounds = bounds_of(result, name)
     return shares.isel(modality=order), None if bounds is None else bounds.isel(modality=order)
@@ -186,12 +202,9 @@ def _beyond(explanation: Explanation, result: Result, output: str | None) -> tup
     """
     space = space_of(explanation)
     name = "score" if bool(result.null.sel(space=space).isnull().all()) else "excess"
-    found, bounds = result.arrays[name], bounds_of(result, name)
-    if name == "excess":
-        found, bounds = found.sel(space=space), None if bounds is None else bounds.sel(space=space)  # type: ignore[union-attr]
-    if output is not None:
-        found, bounds = found.sel(output=output), None if bounds is None else bounds.sel(output=output)  # type: ignore[union-attr]
-    return found, bounds  # type: ignore[return-value]
+    at = ({"space": space} if name == "excess" else {}) | ({} if output is None else {"output": output})
+    bounds = bounds_of(result, name)
+    return result.array(name).sel(at), None if bounds is None else bounds.sel(at)
 
 
 def _verdict(explanation: Explanation, result: Result, output: str | None) -> str:
@@ -232,9 +245,12 @@ def _no_pair(explanation: Explanation, result: Result, output: str | None) -> st
 
 
 def _ignores(explanation: Explanation) -> Iterator[str]:
-    """Modalities that count as ignored: by Reliance's verdict, else by the same rule from Occlusion."""
+    """Modalities that count as ignored: by Reliance's verdict, else by the same rule from Occlusion, else those that
+    the model does not read.
+    """
     reliance, occlusion = result_of(explanation, "reliance"), result_of(explanation, "occlusion")
     if len(explanation.modalities) < 2 or (reliance is None and occlusion is None):
+        yield from _not_connected(explanation)
         return
     share = float(reliance.settings.get("collapse", COLLAPSE)) if reliance is not None else COLLAPSE
     if reliance is not None:
@@ -253,6 +269,15 @@ def _ignores(explanation: Explanation) -> Iterator[str]:
         assert reliance is not None
         why = str(reliance.verdict.sel(modality=withheld[0]).item()).removeprefix("withheld: ")
         yield f"Whether {_quoted(withheld)} {'is' if len(withheld) == 1 else 'are'} ignored is left open: {why}."
+
+
+def _not_connected(explanation: Explanation) -> Iterator[str]:
+    """Modalities of which no feature reaches the fusion point, where nothing else was asked."""
+    result = result_of(explanation, "fusion_gradient")
+    widths = None if result is None else result.array("width")
+    unread = [] if widths is None else [str(name) for name in widths.modality.values[(widths == 0).values]]
+    if unread:
+        yield f"{_quoted(unread)} {'is' if len(unread) == 1 else 'are'} ignored: the model's output is not connected with {'it' if len(unread) == 1 else 'them'}."
 
 
 def _below(occlusion: Result, name: str, share: float) -> bool:
@@ -285,13 +310,15 @@ def _depends_on_baseline(explanation: Explanation) -> Iterator[str]:
 
 
 def _by_baseline(explanation: Explanation) -> Iterator[tuple[str, xr.DataArray]]:
-    for kind, array, words in (
+    asked: tuple[tuple[Kind, str, str], ...] = (
         ("occlusion", "anchor_by_baseline", "the share"),
         ("shapley", "by_baseline", "the Shapley share"),
         ("intershap", "by_baseline", "interaction"),
-    ):
-        for result in results_of(explanation, kind).values():  # type: ignore[arg-type]
-            yield words, result.arrays[array]  # type: ignore[misc]
+        ("fusion_gradient", "by_baseline", "the share by gradients"),
+    )
+    for kind, array, words in asked:
+        for result in results_of(explanation, kind).values():
+            yield words, result.array(array)
 
 
 def _knows_nothing(explanation: Explanation) -> Iterator[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import xarray as xr
-
 from modalens.explanation import Explanation
 from modalens.plots.reading import (
     pairs,
@@ -85,7 +83,7 @@ def orders(explanation: Explanation) -> Iterator[Table]:
     if result is None:
         return
     array = "orders_by_space" if interactions is not None else "orders"
-    found: xr.DataArray = result.arrays[array]  # type: ignore[assignment]
+    found = result.array(array)
     spaces = [str(space) for space in found.space.values] if "space" in found.dims else [None]
     outputs = [str(output) for output in found.output.values] if "output" in found.dims else [None]
     rows = []
@@ -139,7 +137,7 @@ def pair_table(explanation: Explanation) -> Iterator[Table]:
 
 def sets(explanation: Explanation) -> Iterator[Table]:
     for name, result in results_of(explanation, "interactions").items():
-        found: xr.DataArray = result.by_space
+        found = result.array("by_space")
         sets = [str(one) for one in found.coalition.values if " x " in str(one)]
         spaces = [str(space) for space in found.space.values]
         outputs = [str(output) for output in found.output.values] if "output" in found.dims else [None]

@@ -63,7 +63,7 @@ def others(explanation: Explanation) -> Iterator[Table]:
             for array, found in result.arrays.items()
             if isinstance(found, xr.DataArray) and "sample" not in found.dims
         ):
-            found: xr.DataArray = result.arrays[number]  # type: ignore[assignment]
+            found = result.array(number)
             stacked = found.stack(at=found.dims) if found.dims else found.expand_dims(at=1)
             bounds = bounds_of(result, number)
             for place in range(min(stacked.sizes["at"], MOST_ROWS)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from modalens.explanation import Explanation
 from modalens.summary.cells import Table
 from modalens.summary.contribution import by_baseline, by_output, contribution, parts
+from modalens.summary.gradients import by_start, features, gradients
 from modalens.summary.interaction import interaction, orders, pair_table, sets
 from modalens.summary.others import others, reliance
 
@@ -17,9 +18,10 @@ def content(explanation: Explanation) -> list[Table]:
 
 
 def by_topic(explanation: Explanation) -> dict[str, list[Table]]:
-    """The tables by what they are about: contribution, interaction, reliance, and other measures."""
+    """The tables by what they are about: contribution, gradients, interaction, reliance, and other measures."""
     topics = {
         "contribution": (contribution, by_baseline, by_output, parts),
+        "gradients": (gradients, features, by_start),
         "interaction": (interaction, orders, pair_table, sets),
         "reliance": (reliance,),
         "other": (others,),

@@ -28,10 +28,10 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
         "model": model.name,
         "model_fingerprint": model.fingerprint()
         or f"outputs on probe rows {hashlib.sha256(probe.tobytes()).hexdigest()[:16]}",
-        "data": patients.fingerprint(),
+        "data": patients.fingerprint,
         "background": {
             "rows": len(prepared.stand_ins.background),
-            "data": prepared.stand_ins.background.fingerprint(),
+            "data": prepared.stand_ins.background.fingerprint,
             "are_the_explained_samples": same,
         },
         "samples": len(patients),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class Patients:
     def row_bytes(self) -> int:
         return sum(self.bytes_by_modality.values())
 
+    @cached_property
     def fingerprint(self) -> str:
         """Equal for equal data, modality by modality."""
         digests = "".join(

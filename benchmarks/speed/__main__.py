@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import figures, machine
-from .cases import QUICK, Suite
+from .cases import BRIEF, QUICK, Suite
 from .compare import Comparison, compare, grow, grow_in_memory
 from .page import Results, page
 from .targets import targets
@@ -24,12 +24,13 @@ IN_MEMORY = ("modalens", "split_loop")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that all runs; the times mean nothing")
+    parser.add_argument("--brief", action="store_true", help="256 samples only, usual settings, fewer points of growth")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, help="rounds in which rivals are timed (5; 2 where quick)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="folder for the page and figures (benchmarks; build where quick)")
     chosen = parser.parse_args()
-    suite = replace(QUICK if chosen.quick else Suite(), seed=chosen.seed)
+    suite = replace(QUICK if chosen.quick else BRIEF if chosen.brief else Suite(), seed=chosen.seed)
     repeats = chosen.repeats or (2 if chosen.quick else 5)
     folder = chosen.output or Path("build" if chosen.quick else "benchmarks")
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def command(chosen: argparse.Namespace) -> str:
     """The command that makes this page again, without where it was written to."""
     given = [f"--threads {chosen.threads}", f"--seed {chosen.seed}"]
     given += [f"--repeats {chosen.repeats}"] if chosen.repeats else []
-    given += ["--quick"] if chosen.quick else []
+    given += [f"--{name}" for name in ("quick", "brief") if getattr(chosen, name)]
     return " ".join(["python -m benchmarks.speed", *given])
 
 

@@ -96,6 +96,9 @@ class Suite:
         ]
 
 
+BRIEF = Suite(samples=(256,), growth_modalities=(2, 4, 6, 10), growth_samples=(64, 1024), tuned=False)
+"""The sizes that targets are about, and fewer points of growth: a quarter of an hour."""
+
 QUICK = Suite(
     samples=(12,),
     background=4,

@@ -24,14 +24,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 def evaluation_copy(module: nn.Module) -> nn.Module:
     """The module in evaluation mode for good, whatever is done to the original; parameters and buffers are the same."""
-    own = shallow_copy(module)
-    own.training = False
-    own._modules = {name: None if one is None else evaluation_copy(one) for name, one in own._modules.items()}
-    return own
-
-
-def shallow_copy(module: nn.Module) -> nn.Module:
-    """The module with a table of submodules of its own, which can be exchanged."""
     own = copy.copy(module)
-    own._modules = dict(module._modules)
+    own.training = False
+    own._modules = {name: None if one is None else evaluation_copy(one) for name, one in module._modules.items()}
     return own

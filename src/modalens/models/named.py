@@ -1,6 +1,6 @@
 """Encoders that the user names, `{"ct": "backbone"}`, for models whose graph can't be exported.
 
-The model's own forward is run, on a copy of the module tree that shares all parameters, in which each named submodule
+The model's own forward is run, on a copy of the module tree in evaluation mode that shares all parameters, in which each named submodule
 either stops the run and hands out what it said (an encoder), or says what it is given (the head). The user's model is
 not touched.
 """
@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree
 from modalens.errors import InputError, listed, nearest
 from modalens.models.fusion import Encoder, Encodings, FusionPoint, Head
 from modalens.models.graph import NotSeparable
-from modalens.models.modes import evaluating, shallow_copy
+from modalens.models.modes import evaluation_copy
 
 
 class _Unknown(Exception):
@@ -83,7 +83,7 @@ class _Shadowed:
     def __init__(
         self, model: nn.Module, few: Mapping[str, Tensor], encoders: Mapping[str, str], with_inputs: bool
     ) -> None:
-        self.model, self.encoders, self.with_inputs = model, encoders, with_inputs
+        self.encoders, self.with_inputs = encoders, with_inputs
         self.rows = {name: values[:2] for name, values in few.items()}
         self.script = _Script()
         self.shadow = _shadow(model, encoders, self.script)
@@ -112,8 +112,7 @@ class _Shadowed:
             for name, structure in self.structures.items()
         }
         self._prepare(asked=None, given=given)
-        with evaluating(self.model):
-            return self.shadow(**seen)
+        return self.shadow(**seen)
 
     def _ask(self, name: str, samples: Tensor) -> Any:
         """What the submodule named for a modality says, while the others say what they are known to."""
@@ -121,8 +120,7 @@ class _Shadowed:
         self._prepare(asked=name, given={other: _repeated(said, rows) for other, said in self.known.items()})
         inputs = {other: samples.clone() if other == name else _repeated(one, rows) for other, one in self.rows.items()}
         try:
-            with evaluating(self.model):
-                self.shadow(**inputs)
+            self.shadow(**inputs)
         except _Reached:
             return self.script.said
         raise NotSeparable(f"its forward does not call {self.encoders[name]!r} for modality {name!r}")
@@ -211,9 +209,9 @@ def _embeddings(model: nn.Module, few: Mapping[str, Tensor]) -> dict[str, str]:
     tokens = {name: values for name, values in few.items() if not values.is_floating_point()}
     paths = [path for path, module in model.named_modules() if isinstance(module, nn.Embedding)]
     if tokens and paths:
-        shadow = shallow_copy(model)
+        shadow = evaluation_copy(model)
         for path in paths:
-            _replace(shadow, path, _Watched(model.get_submodule(path), path, tokens, found))
+            shadow.set_submodule(path, _Watched(shadow.get_submodule(path), path, tokens, found))
         shadow(**few)
     return found
 
@@ -238,25 +236,12 @@ def _repeated(said: Any, rows: int) -> Any:
 
 
 def _shadow(model: nn.Module, encoders: Mapping[str, str], script: _Script) -> nn.Module:
-    """The model with its named submodules in the script's hands: new module objects on the way to them, all else
-    shared.
-    """
-    shadow = shallow_copy(model)
+    """A copy of the model with its named submodules in the script's hands."""
+    shadow = evaluation_copy(model)
     for path in dict.fromkeys(encoders.values()):
         names = tuple(name for name, other in encoders.items() if other == path)
-        _replace(shadow, path, _Named(model.get_submodule(path), names, script))
+        shadow.set_submodule(path, _Named(shadow.get_submodule(path), names, script))
     return shadow
-
-
-def _replace(shadow: nn.Module, path: str, module: nn.Module) -> None:
-    """Put a module at a path of the copy; the modules on the way are copied too, so that the model keeps its own."""
-    *way, last = path.split(".")
-    parent = shadow
-    for step in way:
-        own = shallow_copy(parent.get_submodule(step))
-        parent._modules[step] = own
-        parent = own
-    parent._modules[last] = module
 
 
 def _count(module: nn.Module) -> int:

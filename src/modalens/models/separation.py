@@ -26,7 +26,7 @@ from modalens.models.fusion import (
 from modalens.models.graph import NotSeparable
 from modalens.models.named import at_inputs, from_names, named_submodules
 
-Encoders = Mapping[str, str] | str
+Where = Mapping[str, str] | str
 """Where encoders are looked for: in the graph ("auto", "graph"), at named submodules, or nowhere (INPUTS)."""
 
 INPUTS = "inputs"
@@ -53,7 +53,7 @@ State = tuple[tuple[int, int], ...]
 _known: weakref.WeakKeyDictionary[nn.Module, dict[Any, tuple[State, FusionPoint]]] = weakref.WeakKeyDictionary()
 
 
-def remembered(module: nn.Module, state: State, few: Mapping[str, Any], encoders: Encoders) -> FusionPoint | None:
+def remembered(module: nn.Module, state: State, few: Mapping[str, Any], encoders: Where) -> FusionPoint | None:
     """The split of this module for inputs of this form, if one was made when its parameters were as they are now."""
     then, point = _known.get(module, {}).get(_form(few, encoders), (None, None))
     return point if then == state else None
@@ -69,7 +69,7 @@ def separate(
     state: State,
     whole: Callable[[Mapping[str, Any]], Any],
     few: Mapping[str, Any],
-    encoders: Encoders,
+    encoders: Where,
 ) -> FusionPoint:
     """The module's fusion point, compared with the whole module and remembered; `exact` says whether it can be used.
 
@@ -93,7 +93,7 @@ def separate(
     return point
 
 
-def _found(module: nn.Module, few: Mapping[str, Tensor], encoders: Encoders) -> FusionPoint:
+def _found(module: nn.Module, few: Mapping[str, Tensor], encoders: Where) -> FusionPoint:
     if isinstance(encoders, Mapping):
         return from_names(module, few, encoders)
     return at_inputs(module, few) if encoders == INPUTS else from_graph(module, few)
@@ -116,7 +116,7 @@ def warn_unused(point: FusionPoint, name: str) -> None:
     )
 
 
-def _form(few: Mapping[str, Any], encoders: Encoders) -> Any:
+def _form(few: Mapping[str, Any], encoders: Where) -> Any:
     shapes = tuple(
         (name, tuple(getattr(one, "shape", ())[1:]), str(getattr(one, "dtype", type(one)))) for name, one in few.items()
     )
@@ -199,4 +199,6 @@ def _fastest(run: Callable[[Any], Any], few: Any, candidates: tuple[int, ...]) -
 def _timed(run: Callable[[Any], Any], given: Any) -> float:
     started = time.perf_counter()
     run(given)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - started

@@ -21,7 +21,7 @@ from modalens.errors import InputError
 from modalens.models.base import Model, require_keywords
 from modalens.models.fusion import FusionPoint, none_found
 from modalens.models.modes import evaluating
-from modalens.models.separation import Encoders, State, forget, parameter_state, remembered, separate, warn_unused
+from modalens.models.separation import State, Where, forget, parameter_state, remembered, separate, warn_unused
 
 CPU_SPEED, ACCELERATOR_SPEED = 1e11, 1e13
 """Arithmetic operations a second that small batches reach, roughly."""
@@ -88,11 +88,11 @@ class TorchModel(Model):
         """The parameters as they are now: this adapter lives no longer than a call."""
         return parameter_state(self.module)
 
-    def remembered(self, few: Mapping[str, Any], encoders: Encoders) -> FusionPoint | None:
+    def remembered(self, few: Mapping[str, Any], encoders: Where) -> FusionPoint | None:
         """The split that was made before, with the parameters that the module has now."""
         return remembered(self.module, self.state, few, encoders)
 
-    def separate(self, few: Mapping[str, Any], encoders: Encoders) -> FusionPoint:
+    def separate(self, few: Mapping[str, Any], encoders: Where) -> FusionPoint:
         """The module's fusion point, compared with the whole module on a few rows, unless it is known."""
         known = self.remembered(few, encoders)
         return known or separate(self.module, self.state, lambda given: self.module(**given), few, encoders)

@@ -199,7 +199,7 @@ def prepare(
         raise InputError(f"seed={seed!r}: expected a whole number, at least 0; give one.")
     if confidence is not None and (not isinstance(confidence, float) or not 0 < confidence < 1):
         raise InputError(f"confidence={confidence!r}: give a share between 0 and 1, or None for no intervals.")
-    check_batch_size(batch_size)
+    check_batch_size(batch_size, patients.modalities)
     check_encoders(encoders)
     rows = patients if background is None or background is inputs else gather_background(background, patients)
     if baseline is None:

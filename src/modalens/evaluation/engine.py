@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modalens.errors import InputError, choice
+from modalens.errors import InputError, choice, listed, nearest
 from modalens.evaluation.plan import Plan, default_batch, merge
 from modalens.evaluation.standins import StandIns
 from modalens.modalities.patients import Patients
@@ -33,8 +33,14 @@ Encoders = Mapping[str, str] | str
 MODES = ("auto", "graph", "whole")
 
 
-def check_batch_size(batch_size: BatchSize) -> None:
-    """Refuse what is no number of rows."""
+def check_batch_size(batch_size: BatchSize, modalities: Iterable[str]) -> None:
+    """Refuse what is no number of rows, and rows of what is no modality."""
+    known = (*modalities, "head")
+    unknown = [name for name in batch_size if name not in known] if isinstance(batch_size, Mapping) else []
+    if unknown:
+        raise InputError(
+            f"batch_size names {listed(unknown)}{nearest(str(unknown[0]), known)}: give rows a call for {listed(known)}, as provenance['batch_size'] has them."
+        )
     rows = list(batch_size.values()) if isinstance(batch_size, Mapping) else [batch_size]
     if batch_size is not None and any(not isinstance(one, int) or isinstance(one, bool) or one < 1 for one in rows):
         raise InputError(
@@ -256,10 +262,5 @@ def _whole_batch(batch_size: BatchSize) -> int | None:
 def _batches(point: FusionPoint, batch_size: BatchSize) -> dict[str, int]:
     """Rows a call: as given, or as measured when the model was split."""
     if isinstance(batch_size, Mapping):
-        unknown = set(batch_size) - set(point.batch)
-        if unknown:
-            raise InputError(
-                f"batch_size: {sorted(unknown)} is no modality; give rows a call for {sorted(point.batch)}, as provenance['batch_size'] has them."
-            )
         return dict(point.batch) | dict(batch_size)
     return dict(point.batch) if batch_size is None else dict.fromkeys(point.batch, batch_size)

@@ -169,10 +169,13 @@ class FusionGradient(Measure):
         why = {}
         for name, array in found.items():
             if np.isnan(array.values).any():
-                spread = "covariance needs at least two background rows; the gradient is 0 where they are there"
-                why[name] = (
-                    spread if self.estimator == "covariance" or name == "by_estimator" else "every gradient is 0: 0 / 0"
+                covariance = self.estimator == "covariance" or name == "by_estimator"
+                few = (
+                    ", or there are not the at least two background rows that the covariance needs"
+                    if covariance
+                    else ""
                 )
+                why[name] = f"every gradient is 0: 0 / 0{few}"
         return why | error_reason(problem, why)
 
     def settings(self, problem: Problem) -> dict[str, Any]:

@@ -49,7 +49,7 @@ model runs whole, and a warning says so. A model without a fusion point of this 
 ## What is shown
 
 ```python
-point = ml.fusion_point(model, inputs)      # inputs: modality name -> a few patients
+point = ml.fusion_point(model, inputs)  # inputs: modality name -> a few patients
 print(point)
 ```
 

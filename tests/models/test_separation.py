@@ -62,9 +62,10 @@ def test_a_second_call_uses_what_the_first_has_found(net: Net) -> None:
 
 
 def test_a_written_parameter_is_seen(net: Net) -> None:
-    before = values(net)
+    before, first = values(net), ml.fusion_point(net, patients(5))
     with torch.no_grad():
         net.head[0].weight.mul_(2)
+    assert ml.fusion_point(net, patients(5)) is not first
     after = values(net)
     assert float(abs(after.shapley.values - before.shapley.values).max()) > 1e-3
     assert_whole(net, after)

@@ -223,12 +223,7 @@ class Values:
         found = self.lines[need]
         if self.left_out is None or len(found.along) < 2:
             return found
-        block, of = self.left_out
-        edges = np.linspace(0, len(found.along), min(of, len(found.along)) + 1).astype(int)
-        if block >= len(edges) - 1:
-            return found
-        kept = np.ones(len(found.along), dtype=bool)
-        kept[edges[block] : edges[block + 1]] = False
+        kept = self._kept(np.ones(len(found.along))) > 0
         return replace(found, along=found.along[kept], starts=found.starts[kept])
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -197,12 +198,11 @@ def few_rows(model: TorchModel, stand_ins: StandIns) -> dict[str, Any]:
 
 def as_torch(model: Model) -> TorchModel | None:
     """The model where it is a torch module, whose parts can be seen; torch is not imported for those who have none."""
-    if type(model).__name__ != "TorchModel":
+    if "modalens.models.torch_module" not in sys.modules:
         return None
     from modalens.models.torch_module import TorchModel
 
-    assert isinstance(model, TorchModel)
-    return model
+    return model if isinstance(model, TorchModel) else None
 
 
 def _refuse_without_torch(model: Model, asked: bool, gradients: bool) -> None:

@@ -165,7 +165,7 @@ def from_graph(model: nn.Module, few: Mapping[str, Tensor]) -> FusionPoint:
             )
             for name in found.widths
         },
-        head=Head(parameters=_count(found.head), operations=_steps(found.head), run=run_head),
+        head=Head(parameters=parameter_count(found.head), operations=_steps(found.head), run=run_head),
         exact=False,
         difference=float("nan"),
         source="graph",
@@ -178,14 +178,15 @@ def _nothing(samples: Any) -> Encodings:
 
 
 def _parameters(found: Cut, name: str) -> int:
-    return _count(found.encoders[name]) if name in found.encoders else 0
+    return parameter_count(found.encoders[name]) if name in found.encoders else 0
 
 
 def _operations(found: Cut, name: str) -> int:
     return _steps(found.encoders[name]) if name in found.encoders else 0
 
 
-def _count(module: nn.Module) -> int:
+def parameter_count(module: nn.Module) -> int:
+    """The numbers that a module has learned."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from modalens.errors import InputError, listed, nearest
-from modalens.models.fusion import Encoder, Encodings, FusionPoint, Head
+from modalens.models.fusion import Encoder, Encodings, FusionPoint, Head, parameter_count
 from modalens.models.graph import NotSeparable
 from modalens.models.modes import evaluation_copy
 
@@ -172,7 +172,7 @@ def from_names(
         encoders={
             name: Encoder(
                 widths=tuple(tuple(leaf.shape[1:]) for leaf in pytree.tree_leaves(shadowed.known.get(name, values))),
-                parameters=_count(model.get_submodule(encoders[name])) if name in encoders else 0,
+                parameters=parameter_count(model.get_submodule(encoders[name])) if name in encoders else 0,
                 operations=int(name in encoders),
                 run=partial(shadowed.encode, name),
             )
@@ -242,7 +242,3 @@ def _shadow(model: nn.Module, encoders: Mapping[str, str], script: _Script) -> n
         names = tuple(name for name, other in encoders.items() if other == path)
         shadow.set_submodule(path, _Named(shadow.get_submodule(path), names, script))
     return shadow
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

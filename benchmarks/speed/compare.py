@@ -35,6 +35,7 @@ class Measured:
     rows: dict[str, int] = field(default_factory=dict)
     claims: dict = field(default_factory=dict)
     difference: float = 0.0
+    tracer_seconds: float = 0.0
     split_seconds: float = 0.0
     split_bytes: int = 0
     input_bytes: int = 0
@@ -123,7 +124,8 @@ def first_values(one: Measured, process: Process, folder: Path, limit: float | N
     """Open the case and run it once: the values are stored, and the run has warmed the process up."""
     opened = process.ask("open", case=one.case.to_json(), setting=one.setting)
     computed = process.ask("values", limit=limit, path=str(folder / f"{one.rival.key}.npz"))
-    one.split_seconds, one.split_bytes = opened["split_seconds"], opened["split_bytes"]
+    one.tracer_seconds, one.split_seconds = opened["tracer_seconds"], opened["split_seconds"]
+    one.split_bytes = opened["split_bytes"]
     one.input_bytes, one.value_bytes = opened["input_bytes"], computed["value_bytes"]
     one.run_bytes = process.ask("memory")["run_bytes"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modalens.errors import InputError
 from modalens.evaluation import StandIns
@@ -11,9 +11,9 @@ from modalens.evaluation.engine import Encoders, as_torch, check_encoders, few_r
 from modalens.modalities import Modality
 from modalens.modalities.patients import gather
 from modalens.models import adapt
-from modalens.models.fusion import FusionPoint
 
-__all__ = ["FusionPoint", "fusion_point"]
+if TYPE_CHECKING:
+    from modalens.models.fusion import FusionPoint
 
 
 def fusion_point(

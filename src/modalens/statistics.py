@@ -59,13 +59,11 @@ def average(values: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
     if not known.all():
         counted = np.tensordot(rows, known.astype(float), axes=1)
         means = means / np.where(counted > 0, counted, np.nan)
-    drawn = weights.ndim > 1
-    # Put together by hand: these arrays are small and many, and xarray's own arithmetic costs more than theirs.
-    return xr.DataArray(
-        means if drawn else means[0],
-        dims=(*(("draw",) if drawn else ()), *rest),
-        coords={name: coord for name, coord in values.coords.items() if "sample" not in coord.dims},
-    )
+    # The names are those of a single sample: these arrays are small and many, and making names costs more than averages.
+    named = values.isel(sample=0, drop=True)
+    if weights.ndim == 1:
+        return named.copy(deep=False, data=means[0])
+    return named.expand_dims(draw=len(means)).copy(deep=False, data=means)
 
 
 def share(amounts: xr.DataArray, dim: str = "modality", floor: float = 0.0) -> xr.DataArray:
@@ -77,8 +75,10 @@ def share(amounts: xr.DataArray, dim: str = "modality", floor: float = 0.0) -> x
 def side_by_side(arrays: Mapping[str, xr.DataArray], dim: str) -> xr.DataArray:
     """Arrays of the same axes as one, along a new first axis that bears their names."""
     first = next(iter(arrays.values()))
-    together = np.stack([one.transpose(*first.dims).values for one in arrays.values()])
-    return xr.DataArray(together, dims=(dim, *first.dims), coords={dim: list(arrays), **first.coords})
+    together = np.stack(
+        [(one if one.dims == first.dims else one.transpose(*first.dims)).values for one in arrays.values()]
+    )
+    return first.expand_dims({dim: list(arrays)}).copy(deep=False, data=together)
 
 
 def interval(draws: xr.Dataset, confidence: float) -> xr.Dataset:

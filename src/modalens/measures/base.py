@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,8 +129,14 @@ def _no_draws(found: Arrays) -> xr.Dataset:
 def by_output(problem: Problem, values: np.ndarray, *axes: tuple[str, Sequence[Any] | None]) -> xr.DataArray:
     """Values (..., samples, outputs) with names on their axes; `axes` names the leading ones, with their coordinates."""
     dims = (*(name for name, _ in axes), "sample", "output")
-    coords: dict[str, Any] = {name: list(labels) for name, labels in axes if labels is not None}
-    return xr.DataArray(values, dims=dims, coords=coords | {"output": list(problem.outputs)})
+    labels = {name: tuple(labels) for name, labels in axes if labels is not None} | {"output": tuple(problem.outputs)}
+    return xr.DataArray(values, dims=dims, coords=_coordinates(tuple(labels.items())))
+
+
+@lru_cache(maxsize=64)
+def _coordinates(labels: tuple[tuple[str, tuple[Any, ...]], ...]) -> xr.Coordinates:
+    """The same names again and again, which take xarray longer to make than the numbers that they stand on."""
+    return xr.Coordinates({name: list(values) for name, values in labels})
 
 
 def error_reason(problem: Problem, why: Mapping[str, str]) -> dict[str, str]:

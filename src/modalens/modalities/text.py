@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from modalens.errors import InputError, choice
 from modalens.modalities.arrays import blocks_for, grid
@@ -88,6 +87,9 @@ class Text(Modality):
 
     def distances(self, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
         """Cosine distance of TF-IDF vectors, in units of its mean between two background rows."""
+        # Only conditional rows ask for it, and it takes a second to import.
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         weigh = TfidfVectorizer(token_pattern=r"\S+", lowercase=True)
         rows = weigh.fit_transform(self._documents(background))
         typical = 1 - float(np.asarray((rows @ rows.T).mean()))

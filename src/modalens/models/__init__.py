@@ -28,10 +28,11 @@ def adapt(model: Any) -> Model:
         from modalens.models.torch_module import TorchModel
 
         return TorchModel(model)
-    from modalens.models.estimator import EstimatorModel, is_estimator
+    if "sklearn.base" in sys.modules:
+        from modalens.models.estimator import EstimatorModel, is_estimator
 
-    if is_estimator(model):
-        return EstimatorModel(model)
+        if is_estimator(model):
+            return EstimatorModel(model)
     if not callable(model):
         raise InputError(
             f"the model is a {type(model).__name__}, which can't be called: expected a torch module, a scikit-learn estimator, or a function of the modalities by keyword; "

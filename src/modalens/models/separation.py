@@ -42,7 +42,7 @@ ROUNDS = 5
 AROUND_A_CALL = 5e-4
 """Seconds that rows are gathered and values are put away for each call."""
 
-PATIENCE = 0.6
+PATIENCE = 0.3
 """Seconds that trying the batches of one part may take."""
 
 INPUTS_BUDGET = 16 * 2**20
@@ -177,16 +177,21 @@ def _fastest(run: Callable[[Any], Any], few: Any, candidates: tuple[int, ...]) -
     """
     leaves = pytree.tree_leaves(few)
     row_bytes = sum(one[0].numel() * one.element_size() for one in leaves)
-    row_seconds = _timed(run, few) / len(leaves[0])
     fit = int(max(1, INPUTS_BUDGET // max(row_bytes, 1)))
     within = [count for count in candidates if count <= fit] or [fit]
+
+    def repeated(count: int) -> Any:
+        return pytree.tree_map(lambda one: one[torch.arange(count) % len(one)], few)
+
+    given = {within[0]: repeated(within[0])}
+    if len(within) == 1 or _timed(run, few) > PATIENCE:
+        return within[0]
+    row_seconds = min(_timed(run, given[within[0]]) for _ in range(2)) / within[0]
     affordable = PATIENCE / ROUNDS / row_seconds
-    tried = [count for place, count in enumerate(within) if place == 0 or sum(within[: place + 1]) <= affordable]
-    if len(tried) == 1:
-        return tried[0]
-    given = {
-        count: pytree.tree_map(lambda one, count=count: one[torch.arange(count) % len(one)], few) for count in tried
+    given |= {
+        count: repeated(count) for place, count in enumerate(within) if place and sum(within[: place + 1]) <= affordable
     }
+    tried = tuple(given)
     seconds = {
         count: (min(each) + AROUND_A_CALL) / count
         for count, *each in zip(

@@ -85,6 +85,9 @@ def section(comparison: Comparison) -> str:
         f"Values agree to {worst:.0e} of the largest. Of the peak of modalens, {own.split_bytes / MIB:.0f} MiB are reached while the fusion point is found; "
         f"the inputs take {own.input_bytes / MIB:.1f} MiB.",
     ]
+    if own.claims.get("shares"):
+        parts = ", ".join(f"{stage} {1000 * spent:.1f}" for stage, spent in own.claims["shares"].items())
+        rows += ["", f"Where modalens spends its time, in ms (medians of runs with a clock in each stage): {parts}."]
     return "\n".join(rows)
 
 

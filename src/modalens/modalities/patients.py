@@ -62,10 +62,12 @@ class Patients:
     @cached_property
     def fingerprint(self) -> str:
         """Equal for equal data, modality by modality."""
-        digests = "".join(
-            f"{name}:{modality.digest(self.samples[name])};" for name, modality in self.modalities.items()
-        )
+        digests = "".join(f"{name}:{digest};" for name, digest in self.digests().items())
         return hashlib.sha256(digests.encode()).hexdigest()[:16]
+
+    def digests(self) -> dict[str, str]:
+        """Of each modality's samples."""
+        return {name: modality.digest(self.samples[name]) for name, modality in self.modalities.items()}
 
     def describe(self) -> dict[str, str]:
         return {

@@ -11,6 +11,7 @@ from modalens.baselines import (
     MaskToken,
     Mean,
     Mode,
+    Removed,
     SampleMean,
     Zeros,
 )
@@ -18,7 +19,7 @@ from modalens.errors import InputError, ModalensWarning
 from modalens.explanation import Explanation, compare, load
 from modalens.inspection import fusion_point
 from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Result, Shapley
-from modalens.modalities import Image, Modality, Series, Tabular, Text, Vector, Volume
+from modalens.modalities import Bag, Image, Modality, Series, Tabular, Text, Vector, Volume
 from modalens.pipeline import explain, plan
 from modalens.sensitivity import sensitivity, sweep
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Background",
+    "Bag",
     "Baseline",
     "Blur",
     "Conditional",
@@ -46,6 +48,7 @@ __all__ = [
     "Mode",
     "Occlusion",
     "Reliance",
+    "Removed",
     "Result",
     "SampleMean",
     "Series",

@@ -143,6 +143,20 @@ class MaskToken(Fill):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Removed(Fill):
+    """Nothing: items of a bag, steps of a series of any length, and words of a string are left out; what has a mask
+    (attention_mask) is masked. The model must be able to do without it.
+    """
+
+    name: ClassVar[str] = "removed"
+    words: ClassVar[str] = "nothing (it is left out)"
+    own: ClassVar[bool] = True
+
+    def fill(self, modality: Modality, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
+        return modality.removed(samples)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Background(Baseline):
     """Rows of background patients: all absent modalities of a draw come from the same row, and all coalitions share
     one set of rows.
@@ -192,7 +206,7 @@ def require_finite_value(value: Any) -> None:
 
 
 NAMED: dict[str, type[Baseline]] = {
-    kind.name: kind for kind in (Background, Conditional, Mean, Mode, Zeros, SampleMean, Blur, MaskToken)
+    kind.name: kind for kind in (Background, Conditional, Mean, Mode, Zeros, SampleMean, Blur, MaskToken, Removed)
 }
 
 Choice = str | Baseline | Mapping[str, str | Baseline]

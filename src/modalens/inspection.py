@@ -10,7 +10,7 @@ from modalens.evaluation import StandIns
 from modalens.evaluation.engine import Encoders, as_torch, check_encoders, few_rows
 from modalens.modalities import Modality
 from modalens.modalities.patients import gather
-from modalens.models import adapt
+from modalens.models import Calling, Collate, Forward, adapt
 
 if TYPE_CHECKING:
     from modalens.models.fusion import FusionPoint
@@ -22,6 +22,8 @@ def fusion_point(
     *,
     modalities: Mapping[str, Modality] | None = None,
     encoders: Encoders = "graph",
+    forward: Forward = None,
+    collate: Collate = None,
 ) -> FusionPoint:
     """Where do a model's modalities meet? One encoder a modality, and the head that combines what they say.
 
@@ -34,6 +36,8 @@ def fusion_point(
     inputs : modality name -> samples, as for `explain`; a few are enough.
     modalities : their kinds, where they can't be inferred.
     encoders : "graph", or modality -> submodule for a model that can't be exported ({"ct": "backbone"}).
+
+    forward, collate : how the model is called, as for `explain`.
 
     Returns
     -------
@@ -59,8 +63,8 @@ def fusion_point(
     """
     check_encoders(encoders)
     patients = gather(inputs, modalities)
-    adapted = adapt(model)
-    adapted.require(tuple(patients.modalities))
+    adapted = adapt(model, Calling(forward=forward, collate=collate))
+    adapted.require(patients.members)
     separable = as_torch(adapted)
     if separable is None:
         raise InputError(

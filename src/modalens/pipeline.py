@@ -16,6 +16,7 @@ from modalens.evaluation.engine import BatchSize, Encoders
 from modalens.explanation import DISAGREEMENT, Explanation
 from modalens.measures import Measure, Result
 from modalens.modalities import Modality
+from modalens.models import Collate, Forward
 from modalens.models.readout import Selector
 from modalens.problem import Need, Problem, Values
 from modalens.provenance import provenance
@@ -39,6 +40,9 @@ def explain(
     select: Selector = None,
     batch_size: BatchSize = None,
     encoders: Encoders = "auto",
+    forward: Forward = None,
+    collate: Collate = None,
+    present: Mapping[str, Any] | None = None,
     groups: Any = None,
     confidence: float | None = 0.95,
     seed: int = 0,
@@ -51,8 +55,9 @@ def explain(
     model : anything that takes modalities by keyword and returns (n,) or (n, outputs): a function, a torch module
         (put into evaluation mode and restored), or a fitted scikit-learn estimator, whose column groups the
         modalities then are.
-    inputs : modality name -> samples of the patients explained, first axis the patient: array, tensor, DataFrame, or
-        list of str. Never changed.
+    inputs : modality name -> samples of the patients explained, first axis the patient: array, tensor, DataFrame,
+        list of str; a list with an array for each patient where they differ in length; a dict of such for a modality
+        that has several arrays (token ids and their mask). Never changed.
     measures : `Occlusion()`, `Shapley()`, `InterSHAP()`, `Interactions()`, `Reliance()`, `FusionGradient()`; those
         that fit, unless given.
     modalities : name -> `Image(...)`, `Volume(...)`, `Text(...)`, `Tabular(...)`, `Series(...)`, `Vector(...)`; a
@@ -76,6 +81,12 @@ def explain(
         "auto" (found in its exported graph where that is worth the second that it takes, see `fusion_point`), "graph"
         (always, or InputError), modality -> submodule for models that can't be exported ({"ct": "backbone"}), or
         "whole" (never).
+    forward : (model, inputs by modality) -> output, for a model that is not called with modalities by keyword: one
+        that takes a dict (`lambda model, inputs: model(inputs)`) or positions.
+    collate : modality -> function that makes the batch of its samples, such as padding or packing a list of arrays; or
+        "patient": one patient a call, without an axis for patients.
+    present : modality -> which patients have it, (n,) of bool; None in the place of a sample says the same. A patient
+        without a modality has fewer players, and NaN in its place; the model is given what stands there.
     groups : the resampling unit of each patient's row, such as the patient where there are several rows of one.
     confidence : of the intervals; None turns them off.
     seed : all that is random follows from it.
@@ -117,6 +128,9 @@ def explain(
         select=select,
         batch_size=batch_size,
         encoders=encoders,
+        forward=forward,
+        collate=collate,
+        present=present,
         groups=groups,
         confidence=confidence,
         seed=seed,
@@ -198,7 +212,7 @@ def _merged(prepared: Prepared, needs: Sequence[Need], table: Table) -> Plan:
         prepared.engine.split,
         known=table.values,
         known_lines=table.lines,
-        seconds_per_row=prepared.seconds_per_row,
+        seconds_per_row=prepared.checked.seconds,
     )
 
 

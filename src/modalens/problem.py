@@ -142,6 +142,8 @@ class Problem:
     groups: np.ndarray | None = None
     seed: int = 0
     confidence: float | None = 0.95
+    available: np.ndarray | None = None
+    """Which samples have which modality, (samples, modalities); None where all have all."""
     resolution: float = 0.0
 
     @property
@@ -166,6 +168,25 @@ class Problem:
     def coalition_masks(self) -> tuple[Mask, ...]:
         """The mask of each of `coalitions`: the modalities outside it are absent."""
         return tuple(Mask.without(*(set(self.modalities) - set(inside))) for inside in self.coalitions)
+
+    @cached_property
+    def sets(self) -> tuple[tuple[tuple[str, ...], np.ndarray], ...]:
+        """The sets of modalities that samples have, largest first, and which samples have just these."""
+        if self.available is None:
+            return ((self.modalities, np.ones(self.samples, dtype=bool)),)
+        kinds = np.unique(self.available, axis=0)
+        kinds = kinds[np.argsort(-kinds.sum(axis=1), kind="stable")]
+        names = np.array(self.modalities, dtype=object)
+        return tuple((tuple(names[kind]), np.asarray((self.available == kind).all(axis=1))) for kind in kinds)
+
+    def effective(self, mask: Mask) -> Iterator[tuple[Mask, np.ndarray]]:
+        """What a mask of whole modalities comes to for the samples that lack some of them: nothing can be taken from
+        them that they have not, so they are players of the smaller game.
+        """
+        gone = {name for name, parts in mask.absent if parts is None}
+        for names, members in self.sets:
+            if gone and not gone <= set(names) and len(gone) == len(mask.absent):
+                yield Mask.without(*(gone & set(names))), members
 
     def require_exact(self, measure: str) -> None:
         """Refuse a game with one player, or with more than can be enumerated."""
@@ -235,7 +256,7 @@ class Values:
         """The largest number of background blocks kept apart for any mask or line of these needs."""
         needs = list(needs)
         masks = [
-            len(self.sizes[self.key(mask, need.baseline, need.draws)])
+            len(self._sizes(mask, need.baseline, need.draws))
             for need in needs
             if isinstance(need, Outputs)
             for mask in need.masks
@@ -250,7 +271,7 @@ class Values:
         None unless every block is a single row.
         """
         chosen = [self._blocks(mask, baseline, "coalition", space) for mask in masks]
-        sizes = [self.sizes[self.key(mask, baseline, "coalition")] for mask in masks]
+        sizes = [self._sizes(mask, baseline, "coalition") for mask in masks]
         deepest = max(sizes, key=len)
         if single and any(size.max() > 1 for size in sizes):
             return None
@@ -264,14 +285,33 @@ class Values:
         such part.
         """
         rows = [self._blocks(mask, baseline, draws, space) for mask in masks]
-        sizes = [self._kept(self.sizes[self.key(mask, baseline, draws)]) for mask in masks]
+        sizes = [self._kept(self._sizes(mask, baseline, draws)) for mask in masks]
         means = np.empty((len(masks), self.problem.samples, len(self.problem.outputs)))
         for alike in _runs([len(blocks) for blocks in rows], max(1, MEAN_BUDGET // (8 * max(map(np.size, rows))))):
             means[alike] = self._means(rows[alike], np.stack(sizes[alike]))
         return means
 
     def _blocks(self, mask: Mask, baseline: str, draws: Draws, space: str | None) -> np.ndarray:
-        return self.table[self.key(mask, baseline, draws)][space or self.problem.space]
+        space = space or self.problem.space
+        found = self.table.get(self.key(mask, baseline, draws), {}).get(space)
+        others = list(self.problem.effective(mask)) if self.problem.available is not None else []
+        if not others:
+            return self._unknown() if found is None else found
+        sizes = self._sizes(mask, baseline, draws)
+        shape = (len(sizes), self.problem.samples, len(self.problem.outputs))
+        completed = np.full(shape, np.nan) if found is None else np.broadcast_to(found, shape).copy()
+        for smaller, members in others:
+            blocks = self._blocks(smaller, baseline, draws, space)
+            own = np.broadcast_to(blocks, (len(blocks), *shape[1:]))[:, members]
+            completed[:, members] = own if len(own) in (1, len(completed)) else own.mean(axis=0)
+        return completed
+
+    def _unknown(self) -> np.ndarray:
+        """Of a mask under which there was nobody to evaluate."""
+        return np.full((1, self.problem.samples, len(self.problem.outputs)), np.nan)
+
+    def _sizes(self, mask: Mask, baseline: str, draws: Draws) -> np.ndarray:
+        return self.sizes.get(self.key(mask, baseline, draws), np.ones(1, dtype=np.int64))
 
     def _means(self, rows: Sequence[np.ndarray], sizes: np.ndarray) -> np.ndarray:
         """The means over blocks of several masks, each (blocks, samples, outputs)."""

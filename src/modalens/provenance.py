@@ -20,7 +20,7 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
     """All that a reader needs to know where the numbers come from; JSON-ready."""
     problem, patients, model = prepared.problem, prepared.patients, prepared.setting.model
     probe = np.ascontiguousarray(prepared.raw[:8])
-    same = prepared.stand_ins.background is patients
+    same = prepared.setting.own_background
     return {
         "modalens": _version("modalens"),
         "versions": {name: _version(name) for name in ("numpy", "scipy", "xarray", "pandas", "scikit-learn", "torch")}
@@ -35,6 +35,7 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
             "are_the_explained_samples": same,
         },
         "samples": len(patients),
+        "available": {" + ".join(names): int(members.sum()) for names, members in problem.sets},
         "groups": None
         if problem.groups is None
         else hashlib.sha256(repr(np.unique(problem.groups, return_inverse=True)[1].tolist()).encode()).hexdigest()[:16],
@@ -51,7 +52,7 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
         "fusion_point": prepared.engine.describe(),
         "encoder_rows": dict(plan.encoder_rows),
         "head_rows": plan.head_rows,
-        "check_rows": prepared.checked,
+        "check_rows": prepared.check_rows,
         "batch_size": dict(plan.batch) if plan.separate else plan.batch_size,
         "blocks": values.blocks,
         "said": [*patients.said, *prepared.readout.said],

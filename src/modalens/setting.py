@@ -12,6 +12,7 @@ import numpy as np
 from modalens import baselines
 from modalens.errors import InputError, ModalensWarning, listed
 from modalens.evaluation import StandIns, check_rows
+from modalens.evaluation.checks import Checked
 from modalens.evaluation.engine import (
     BatchSize,
     Encoders,
@@ -26,7 +27,8 @@ from modalens.explanation import Explanation
 from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
 from modalens.modalities import Modality
 from modalens.modalities.patients import Patients, gather, gather_background
-from modalens.models import Model, Readout, adapt
+from modalens.models import Calling, Collate, Forward, Model, Readout, adapt
+from modalens.models.calling import checked_collate
 from modalens.models.readout import Selector, decide, targets
 from modalens.problem import EXACT_LIMIT, Problem
 
@@ -41,8 +43,8 @@ class Prepared:
     problem: Problem
     engine: Engine
     raw: np.ndarray
-    checked: int
-    seconds_per_row: float
+    checked: Checked
+    check_rows: int
 
     @property
     def patients(self) -> Patients:
@@ -55,7 +57,7 @@ class Prepared:
     def completed(self, raw: np.ndarray) -> Prepared:
         """The same, with the raw outputs of all patients."""
         readout = self.setting.readout(raw)
-        return replace(self, raw=raw, readout=readout, problem=self.setting.problem(raw, readout))
+        return replace(self, raw=raw, readout=readout, problem=self.setting.problem(raw, readout, self.checked.noise))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,8 @@ class Setting:
     model: Model
     patients: Patients
     background: Patients
+    own_background: bool
+    """Whether the explained patients stand in for each other."""
     coalition: tuple[str, ...]
     part: tuple[str, ...]
     assignments: Mapping[str, Mapping[str, baselines.Baseline]]
@@ -87,7 +91,7 @@ class Setting:
         fitted = any(
             baseline.from_background for assignment in self.assignments.values() for baseline in assignment.values()
         )
-        if self.background is self.patients and fitted:
+        if self.own_background and fitted:
             warnings.warn(
                 "no background was given but the explained patients themselves, who stand in for each other; give background=, other patients such as the training data.",
                 ModalensWarning,
@@ -104,8 +108,10 @@ class Setting:
             classes=self.classes if self.classes is not None else self.model.classes,
         )
 
-    def problem(self, raw: np.ndarray, readout: Readout) -> Problem:
-        """What is measured, from raw outputs of all patients, or of a few: then the targets are not final."""
+    def problem(self, raw: np.ndarray, readout: Readout, noise: float) -> Problem:
+        """What is measured, from raw outputs of all patients, or of a few: then the targets are not final. Raw outputs
+        of the same input differ by `noise`.
+        """
         samples = len(self.patients)
         spaces = readout(raw)
         values = spaces[readout.space]
@@ -130,7 +136,8 @@ class Setting:
             groups=self.groups,
             seed=self.seed,
             confidence=self.confidence,
-            resolution=_resolution(raw, values),
+            available=self.patients.available,
+            resolution=_resolution(raw, values, noise),
         )
 
     def open(self) -> Prepared:
@@ -139,13 +146,12 @@ class Setting:
             patients=self.patients, background=self.background, assignments=self.assignments, seed=self.seed
         )
         known = known_split(self.model, stand_ins, self.encoders)
-        raw, checked, seconds = check_rows(
-            self.model, self.patients, self.background, self.select, trusted=known is not None
-        )
+        checked = check_rows(self.model, self.patients, self.background, self.select, trusted=known is not None)
+        raw = checked.raw
         if known is not None and not still_holds(self.model, known, self.patients, raw, self.select):
             return self.open()
         readout = self.readout(raw)
-        problem = self.problem(raw, readout)
+        problem = self.problem(raw, readout, checked.noise)
         chosen = _chosen_measures(self.measures, len(self.patients.modalities), self.labels is not None)
         engine = open_engine(
             self.model,
@@ -165,8 +171,8 @@ class Setting:
             problem=problem,
             engine=engine,
             raw=raw,
-            checked=checked + engine.checked,
-            seconds_per_row=seconds,
+            checked=checked,
+            check_rows=checked.rows + engine.checked,
         )
 
 
@@ -187,21 +193,25 @@ def prepare(
     select: Selector = None,
     batch_size: BatchSize = None,
     encoders: Encoders = "auto",
+    forward: Forward = None,
+    collate: Collate = None,
+    present: Mapping[str, Any] | None = None,
     groups: Any = None,
     confidence: float | None = 0.95,
     seed: int = 0,
 ) -> Setting:
     """Check the arguments of explain, as far as that goes without running the model; the same defaults."""
-    patients = gather(inputs, modalities)
-    adapted = adapt(model)
-    adapted.require(tuple(patients.modalities))
+    patients = gather(inputs, modalities, present)
+    adapted = adapt(model, Calling(forward=forward, collate=checked_collate(collate)))
+    adapted.require(patients.members)
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed={seed!r}: expected a whole number, at least 0; give one.")
     if confidence is not None and (not isinstance(confidence, float) or not 0 < confidence < 1):
         raise InputError(f"confidence={confidence!r}: give a share between 0 and 1, or None for no intervals.")
     check_batch_size(batch_size, patients.modalities)
     check_encoders(encoders)
-    rows = patients if background is None or background is inputs else gather_background(background, patients)
+    own = background is None or background is inputs
+    rows = _standing_in(patients) if own else gather_background(background, patients)
     if baseline is None:
         by_row = dict.fromkeys(patients.modalities, baselines.named("background"))
         by_fill = baselines.typical(patients.modalities)
@@ -216,6 +226,7 @@ def prepare(
         model=adapted,
         patients=patients,
         background=rows,
+        own_background=own,
         coalition=coalition,
         part=part,
         assignments=assignments,
@@ -233,6 +244,17 @@ def prepare(
         groups=_checked_groups(groups, len(patients)),
         confidence=confidence,
     )
+
+
+def _standing_in(patients: Patients) -> Patients:
+    """The explained patients as background: those who have every modality."""
+    if not patients.has:
+        return patients
+    if not len(patients.complete):
+        raise InputError(
+            "no background was given, and no patient has every modality, so nobody can stand in for the others; give background=, other patients who have all of them."
+        )
+    return patients.take(patients.complete)
 
 
 def _chosen_measures(measures: tuple[Measure, ...] | None, players: int, labelled: bool) -> tuple[Measure, ...]:
@@ -324,7 +346,10 @@ def _checked_labels(labels: Any, samples: int, readout: Readout) -> np.ndarray:
     return positions
 
 
-def _resolution(raw: np.ndarray, values: np.ndarray) -> float:
-    """Changes below this are rounding of the model's own arithmetic."""
+def _resolution(raw: np.ndarray, values: np.ndarray, noise: float) -> float:
+    """Changes below this are rounding of the model's own arithmetic: by its type, and by how much the same input gave
+    different outputs.
+    """
     precision = np.finfo(raw.dtype if raw.dtype.kind == "f" else np.float64).eps
-    return float(4 * precision * max(np.abs(values).max(), np.finfo(float).tiny))
+    relative = noise / max(np.abs(raw).max(), np.finfo(float).tiny)
+    return float(max(4 * precision, relative) * max(np.abs(values).max(), np.finfo(float).tiny))

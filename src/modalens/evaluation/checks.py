@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,28 +17,40 @@ from modalens.models import Model, output_of, read
 from modalens.models.readout import Selector
 
 
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """The raw outputs of a few patients, the rows that this took, the seconds of one row, and by how much outputs of
+    the same input differed: changes below that mean nothing.
+    """
+
+    raw: np.ndarray
+    rows: int
+    seconds: float
+    noise: float = 0.0
+
+
 def check_rows(
     model: Model, patients: Patients, background: Patients, select: Selector, *, trusted: bool = False
-) -> tuple[np.ndarray, int, float]:
+) -> Checked:
     """Run a few patients twice, together and alone (a single one beside background rows): the same input must give
     the same output, whatever else is in the batch.
 
     A `trusted` model has been through as much before, with the parameters that it has now, and is run once.
 
-    Returns their raw outputs, the rows that this took, and the seconds of one row. Raises InputError for a model that
-    is random or mixes the rows of a batch.
+    Returns what was seen. Raises InputError for a model that is random or mixes the rows of a batch.
     """
-    few = np.arange(min(2 if trusted else 4, len(patients)))
+    few = patients.first(2 if trusted else 4)
     started = time.perf_counter()
     together = _raw(model, patients.take(few), select, "the inputs as they are")
     if trusted:
-        return together, len(few), (time.perf_counter() - started) / len(few)
+        return Checked(raw=together, rows=len(few), seconds=(time.perf_counter() - started) / len(few))
     again = _raw(model, patients.take(few), select, "the inputs as they are")
     seconds = (time.perf_counter() - started) / (2 * len(few))
     scale = max(float(np.abs(together).max()), 1e-12)
-    if np.abs(together - again).max() > 1e-6 * scale:
+    noise = float(np.abs(together - again).max())
+    if noise > max(1e-6, 8 * model.precision) * scale:
         raise InputError(
-            f"the model gives different outputs for the same input (they differ by {np.abs(together - again).max():.2g}): it is random. "
+            f"the model gives different outputs for the same input (they differ by {noise:.2g}): it is random. "
             "Put it into evaluation mode (dropout off), or fix its seed inside the call; a torch module given as it is, is put into evaluation mode."
         )
     # The first and the last: a network that takes the batch for time mixes one of them with nobody.
@@ -50,12 +63,13 @@ def check_rows(
         float(np.abs(read(output_of(model, other.restored()), len(other), select)[0] - together[row]).max())
         for row, other in others.items()
     )
-    if change > 1e-4 * scale:
+    if change > max(1e-4, 16 * model.precision) * scale:
         raise InputError(
             f"the model's output for a patient depends on the other patients of the batch (it differs by {change:.2g} when they are others): "
             "expected row k of the output to depend on row k of the inputs only. Batch normalization must be in evaluation mode, and the batch the first axis (batch_first=True)."
         )
-    return together, 2 * len(few) + sum(map(len, others.values())), seconds
+    rows = 2 * len(few) + sum(map(len, others.values()))
+    return Checked(raw=together, rows=rows, seconds=seconds, noise=max(noise, change))
 
 
 def _raw(model: Model, patients: Patients, select: Selector, when: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modalens.evaluation.memory import note_halving, out_of_memory
 from modalens.evaluation.sources import PLAIN, Source, Sources
 from modalens.models.split import Arrays, Split
 from modalens.problem import Key
@@ -120,7 +121,19 @@ def _chunks(rows: np.ndarray, size: int | None) -> Iterator[np.ndarray]:
 def _encoded(split: Split, name: str, pieces: Sequence[np.ndarray], done: Callable[[int], None]) -> Arrays:
     said = []
     for piece in pieces:
-        said.append(split.encode(name, piece))
+        said.append(_in_memory(split, name, piece))
         if name in split.encoded:
             done(len(piece))
     return split.join(name, said) if said else ()
+
+
+def _in_memory(split: Split, name: str, samples: np.ndarray) -> Arrays:
+    """The encoding of these samples, of each half where they do not fit into memory."""
+    try:
+        return split.encode(name, samples)
+    except Exception as error:
+        if len(samples) < 2 or not out_of_memory(error):
+            raise
+        note_halving(len(samples))
+    middle = len(samples) // 2
+    return split.join(name, [_in_memory(split, name, half) for half in (samples[:middle], samples[middle:])])

@@ -70,13 +70,13 @@ class Engine:
     def differentiable(self, patients: Patients, readout: Readout, select: Selector) -> bool:
         """Whether gradients at the fusion point can be had: tried on a few patients."""
         point = self.point
-        if not self.split.encoded or point is None or not point.real or readout.custom is not None:
+        if patients.has or not self.split.encoded or point is None or not point.real or readout.custom is not None:
             return False
         from modalens.models.cached import Cached
         from modalens.models.gradients import has_gradients
 
         assert isinstance(self.split, Cached)
-        few = patients.take(np.arange(min(2, len(patients))))
+        few = patients.take(patients.first(2))
         encodings = {name: self.split.encode(name, samples) for name, samples in few.samples.items()}
         return has_gradients(self.split, readout, select, {name: one for name, one in encodings.items() if one})
 
@@ -113,7 +113,7 @@ def still_holds(model: Model, point: FusionPoint, patients: Patients, raw: np.nd
     separable = as_torch(model)
     assert separable is not None
     assert point.head is not None
-    first = patients.take(np.arange(len(raw)))
+    first = patients.take(patients.first(len(raw)))
     said = point.head(
         {name: point.encoders[name](separable.tensor(name, samples)) for name, samples in first.restored().items()}
     )
@@ -191,7 +191,7 @@ def few_rows(model: TorchModel, stand_ins: StandIns) -> dict[str, Any]:
     so that mixing them is mixing different patients.
     """
     patients, background = stand_ins.patients, stand_ins.background
-    own = patients.take(np.arange(min(3, len(patients))))
+    own = patients.take(patients.first(3))
     rows = own.joined(background.take(np.arange(min(4 - min(len(own), 3), len(background)))[::-1]))
     return {name: model.tensor(name, samples) for name, samples in rows.restored().items()}
 

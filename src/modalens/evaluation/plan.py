@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -203,12 +203,14 @@ def merge(
             if need not in known_lines:
                 lines.setdefault(need, line_of(need, problem, stand_ins))
             continue
-        for mask in need.masks:
+        for mask in _with_smaller(need.masks, problem):
             identity = stand_ins.key(mask, need.baseline, need.draws)
             if identity in known or identity in evaluations:
                 continue
             shared = not stand_ins.by_patient(identity[0])
             samples = np.zeros(1, dtype=np.int64) if shared else stand_ins.rows(mask)
+            if not len(samples):  # nobody has what is absent
+                continue
             evaluations[identity] = Evaluation(identity=identity, mask=mask, samples=samples, shared=shared)
     # Cells of the table a block: patients and outputs in every space, for each mask that draws rows.
     cell = 8 * len(problem.outputs) * len(problem.spaces)
@@ -233,6 +235,15 @@ def merge(
         value_bytes=value_bytes,
         blocks=min(blocks, max((one.draws for one in evaluations.values()), default=1)),
         seconds_per_row=seconds_per_row,
+    )
+
+
+def _with_smaller(masks: Sequence[Mask], problem: Problem) -> Iterable[Mask]:
+    """The masks, and what they come to for patients who lack some of what is absent."""
+    if problem.available is None:
+        return masks
+    return dict.fromkeys(
+        each for mask in masks for each in (mask, *(smaller for smaller, _ in problem.effective(mask)))
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from modalens.evaluation.checks import require_finite
 from modalens.evaluation.encodings import Grids, encode_common, encode_own
+from modalens.evaluation.memory import halved, note_halving, out_of_memory, rows_in
 from modalens.evaluation.plan import Plan, batches
 from modalens.evaluation.progress import Bar
 from modalens.evaluation.sources import Sources
@@ -15,7 +17,7 @@ from modalens.evaluation.standins import StandIns
 from modalens.evaluation.table import Table
 from modalens.models import Readout, read
 from modalens.models.readout import Selector
-from modalens.models.split import Split
+from modalens.models.split import Arrays, Grid, Split
 
 
 def run(
@@ -46,7 +48,7 @@ def run(
             grids = Grids(sources, encoded)
             for batch in batches(plan, block):
                 where = [grids.of(one.of.identity[0], one.patients, one.draws, one.of.draws) for one in batch]
-                raw = read(split.output(ready, where), sum(piece.rows for piece in batch), select)
+                raw = _outputs(split, ready, where, select)
                 require_finite(raw, batch)
                 table.add(batch, raw, readout, plan.blocks, len(everyone))
                 bar.advance(len(raw))
@@ -56,6 +58,18 @@ def run(
                 features.look(encoded, split, block)
         table.lines |= {line.line.need: line.found for line in lines}
         table.features = features.features() if features is not None else table.features
+
+
+def _outputs(split: Split, ready: Mapping[str, Arrays], grids: Sequence[Grid], select: Selector) -> np.ndarray:
+    """The model's outputs for all rows of these grids. Where they do not fit into memory, those of each half."""
+    try:
+        return read(split.output(ready, grids), sum(rows_in(grid) for grid in grids), select)
+    except Exception as error:
+        halves = halved(grids) if out_of_memory(error) else ()
+        if not halves:
+            raise
+        note_halving(sum(rows_in(grid) for grid in grids))
+    return np.concatenate([_outputs(split, ready, half, select) for half in halves])
 
 
 def _open_lines(

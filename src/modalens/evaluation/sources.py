@@ -98,12 +98,16 @@ class Sources:
         return source.slot is not None and source.parts is None and len(self.stand_ins.fill(name, source.slot)) == 1
 
     def of_patients(self, name: str, source: Source, patients: np.ndarray) -> np.ndarray:
-        """Those of the patients that have rows of this source: all, unless not every patient has its parts."""
-        if source.parts is None:
+        """Those of the patients that have rows of this source: all, unless not every patient has the modality or the
+        parts that are replaced.
+        """
+        if source.slot is None:
             return patients
-        return patients[
-            self.stand_ins.patients.parts[name].count(len(self.stand_ins.patients))[patients] > max(source.parts)
-        ]
+        everyone = self.stand_ins.patients
+        has = everyone.having(name)
+        if source.parts is not None:
+            has = has & (everyone.parts[name].count(len(everyone)) > max(source.parts))
+        return patients[has[patients]]
 
     def own_rows(self, name: str, patients: np.ndarray) -> int:
         """The rows of this modality that belong to these patients."""

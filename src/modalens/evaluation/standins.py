@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from modalens.baselines import NAMED, Background, Baseline, Conditional, Fill
-from modalens.errors import InputError, ModalensWarning, about
+from modalens.errors import InputError, ModalensWarning, about, listed
 from modalens.modalities.patients import Patients
 from modalens.problem import Draws, Key, Mask
 
@@ -99,6 +99,10 @@ class StandIns:
     @cached_property
     def distances(self) -> dict[str, np.ndarray]:
         """How unlike each patient is to each background row, by modality."""
+        if self.patients.has:
+            raise InputError(
+                f"baseline 'conditional' compares patients in every modality, and some lack {listed(self.patients.has)}; use 'background'."
+            )
         return {
             name: kind.distances(self.patients.samples[name], self.background.samples[name])
             for name, kind in self.patients.modalities.items()
@@ -125,7 +129,8 @@ class StandIns:
         return self._fills[name, slot]
 
     def _fitted(self, name: str, baseline: Baseline) -> np.ndarray:
-        kind, samples = self.patients.modalities[name], self.patients.samples[name]
+        kind, has = self.patients.modalities[name], self.patients.having(name)
+        samples = self.patients.samples[name][has]
         assert isinstance(baseline, Fill)
         with about(name):
             fill = baseline.fill(kind, samples, self.background.samples[name])
@@ -150,7 +155,11 @@ class StandIns:
                 ModalensWarning,
                 stacklevel=2,
             )
-        return fill
+        if len(fill) == 1 or has.all():
+            return fill
+        everyone = np.empty(len(has), dtype=fill.dtype) if fill.dtype == object else self.patients.samples[name].copy()
+        everyone[has] = fill
+        return everyone
 
     def by_patient(self, key: Key) -> bool:
         """Whether the masked inputs differ between patients; where everything is replaced by the same, one evaluation
@@ -165,12 +174,14 @@ class StandIns:
         )
 
     def rows(self, mask: Mask) -> np.ndarray:
-        """The patients that have the mask's absent parts."""
-        has = np.ones(len(self.patients), dtype=bool)
-        for name, parts in mask.absent:
-            if parts is not None:
-                has &= self.patients.parts[name].count(len(self.patients)) > max(parts)
-        return np.flatnonzero(has)
+        """The patients that have the mask's absent modalities and parts: nothing can be taken from the others."""
+        return np.flatnonzero(
+            np.logical_and.reduce([np.ones(len(self.patients), dtype=bool), *(self._has(*one) for one in mask.absent)])
+        )
+
+    def _has(self, name: str, parts: tuple[int, ...] | None) -> np.ndarray:
+        has = self.patients.having(name)
+        return has if parts is None else has & (self.patients.parts[name].count(len(self.patients)) > max(parts))
 
     def words(self) -> dict[str, dict[str, str]]:
         """What stands in, in words: by assignment and modality."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
 from modalens import statistics
+from modalens.measures import availability
 from modalens.measures.result import Result
 from modalens.problem import Need, Problem, Values
 
@@ -74,13 +75,21 @@ class Measure(ABC):
     def score(self, problem: Problem, values: Values) -> Result:
         """The scores, from values under the masks that were needed."""
         samples = self.per_sample(problem, values)
-        found = self.summarise(problem, samples, statistics.uniform_weights(problem.samples))
+        found = self.numbers(problem, samples, statistics.uniform_weights(problem.samples))
         reasons = self.reasons(problem, found)
         draws, resampled, why = self.bootstrap(problem, samples, found)
+        details = self.details(problem, values, samples)
+        if problem.available is not None:
+            details = availability.of_those_who_have(problem, details) | self.by_set(problem, samples)
+            reasons |= (
+                {"standard_error": "patients differ in the modalities that they have"}
+                if "standard_error" in details
+                else {}
+            )
         return Result(
             measure=self.key,
             title=self.title,
-            arrays={**found, **self.details(problem, values, samples)},
+            arrays={**found, **details},
             draws=draws,
             monte_carlo_error=self.monte_carlo(problem, values),
             confidence=problem.confidence,
@@ -89,6 +98,19 @@ class Measure(ABC):
             settings=self.settings(problem),
             citation=self.citation,
         )
+
+    def numbers(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
+        """The global numbers. Where patients differ in the modalities that they have: those of each set of modalities
+        by itself, then their mean over patients.
+        """
+        if problem.available is None:
+            return self.summarise(problem, samples, weights)
+        return availability.over_sets(problem, partial(self.summarise, problem, samples), weights)
+
+    def by_set(self, problem: Problem, samples: Arrays) -> Arrays:
+        """The contribution among the patients who have the same modalities, (available, modality)."""
+        weights = statistics.uniform_weights(problem.samples)
+        return availability.by_set(problem, partial(self.summarise, problem, samples), weights)
 
     def bootstrap(self, problem: Problem, samples: Arrays, found: Arrays) -> tuple[xr.Dataset, str, str]:
         """The global numbers that were found, under resampled weights (axis `draw`), what was resampled, and why there
@@ -99,7 +121,7 @@ class Measure(ABC):
         clusters = statistics.cluster_count(problem.groups, problem.samples)
         resampled = f"{clusters} {'groups' if problem.groups is not None else 'samples'}, {statistics.DRAWS} times with replacement"
         weights = statistics.bootstrap_weights(problem.groups, problem.samples, problem.seed)
-        drawn = xr.Dataset(self.summarise(problem, samples, weights))
+        drawn = xr.Dataset(self.numbers(problem, samples, weights))
         if clusters >= statistics.MIN_CLUSTERS:
             return drawn, resampled, ""
         return (
@@ -115,7 +137,7 @@ class Measure(ABC):
             return xr.Dataset()
         weights = statistics.uniform_weights(problem.samples)
         left_out = [
-            self.summarise(problem, self.per_sample(problem, values.without_block(block, blocks)), weights)
+            self.numbers(problem, self.per_sample(problem, values.without_block(block, blocks)), weights)
             for block in range(blocks)
         ]
         return statistics.jackknife_error(left_out)

@@ -114,6 +114,10 @@ class FusionGradient(Measure):
             )
 
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Need]:
+        if problem.available is not None:
+            raise InputError(
+                "FusionGradient needs every modality of every patient, and some lack some: leave these patients out, or use Shapley or Occlusion, which know of players that are missing."
+            )
         first, *others = problem.coalition_baselines
         present = Outputs(masks=(PRESENT,), baseline=problem.part_baselines[0], draws="part")
         return (

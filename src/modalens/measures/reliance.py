@@ -122,7 +122,7 @@ class Reliance(Measure):
                 stacklevel=2,
             )
         changes = self.occlusion.per_sample(problem, values)
-        found = self.occlusion.summarise(problem, changes, statistics.uniform_weights(problem.samples))
+        found = self.occlusion.numbers(problem, changes, statistics.uniform_weights(problem.samples))
         draws, *_ = self.occlusion.bootstrap(problem, changes, found)
         bounds = statistics.interval(draws, problem.confidence) if problem.confidence else xr.Dataset()
         verdicts = [self._verdict(bounds, name) for name in problem.modalities]

@@ -2,8 +2,9 @@
 
 from modalens.modalities.arrays import Image, Series, Vector, Volume
 from modalens.modalities.base import Modality, Parts
-from modalens.modalities.infer import infer
+from modalens.modalities.infer import fitted, infer
+from modalens.modalities.items import Bag
 from modalens.modalities.tabular import Tabular
 from modalens.modalities.text import Text
 
-__all__ = ["Image", "Modality", "Parts", "Series", "Tabular", "Text", "Vector", "Volume", "infer"]
+__all__ = ["Bag", "Image", "Modality", "Parts", "Series", "Tabular", "Text", "Vector", "Volume", "fitted", "infer"]

@@ -35,9 +35,10 @@ class Parts:
 
     def take(self, rows: np.ndarray) -> Parts:
         """The parts of these samples, in this order."""
-        if len(self.names) == 1:
-            return self
-        return Parts(names=tuple(self.names[row] for row in rows), where=self.where[rows])
+        return Parts(
+            names=self.names if len(self.names) == 1 else tuple(self.names[row] for row in rows),
+            where=self.where if len(self.where) == 1 else self.where[rows],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,11 @@ class Modality(ABC):
     def __post_init__(self) -> None:
         if self.parts is not None and (not isinstance(self.parts, int) or self.parts < 1):
             raise InputError(f"{type(self).__name__}(parts={self.parts!r}): give a whole number of parts, at least 1.")
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of its arrays, where it has several."""
+        return ()
 
     # samples -----------------------------------------------------------------------------------------------------------
 
@@ -160,6 +166,10 @@ class Modality(ABC):
     def mask_token(self, samples: np.ndarray, token: str | None) -> np.ndarray:
         """Each sample with every word or token masked."""
         raise self._no_fill("mask_token")
+
+    def removed(self, samples: np.ndarray) -> np.ndarray:
+        """The samples with everything that belongs to a part marked as not there, where the model need not see it."""
+        raise self._no_fill("removed")
 
     def outside(self, fill: np.ndarray, background: np.ndarray) -> float:
         """The share of a fill's values that lie outside the background's range."""

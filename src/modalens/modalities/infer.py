@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,13 @@ import pandas as pd
 from modalens.errors import InputError
 from modalens.modalities.arrays import MOST_CHANNELS, Image, Series, Volume
 from modalens.modalities.base import Modality, is_tensor, open_container
+from modalens.modalities.bundle import Bundle
+from modalens.modalities.items import Bag, ItemModality, Ragged, is_ragged
 from modalens.modalities.tabular import Tabular
 from modalens.modalities.text import Text
+
+MOST_SIGNALS = 64
+"""Arrays of different length with more columns are taken for bags of items, with fewer for series."""
 
 
 def infer(name: str, samples: Any) -> Modality:
@@ -25,9 +31,12 @@ def infer(name: str, samples: Any) -> Modality:
         return Tabular()
     if _has_text(samples):
         return Text()
-    if isinstance(samples, dict):
-        raise InputError(
-            f"modality {name!r}: expected one array, table or list of texts, came a dict; give its parts as modalities of their own."
+    if isinstance(samples, Mapping):
+        return _infer_bundle(name, samples)
+    if is_ragged(samples):
+        first = next(sample for sample in samples if sample is not None)
+        return (
+            Series() if len(first.shape) == 1 or (len(first.shape) == 2 and first.shape[1] <= MOST_SIGNALS) else Bag()
         )
     shape = _shape(name, samples)
     match len(shape):
@@ -46,6 +55,30 @@ def infer(name: str, samples: Any) -> Modality:
     raise InputError(
         f"modality {name!r}: no kind of modality has samples of shape {shape[1:]}; name one, modalities={{{name!r}: Image() | Volume() | Series() | Tabular() | Vector() | Text()}}."
     )
+
+
+def fitted(kind: Modality, samples: Any) -> Modality:
+    """The kind as samples of this form need it: several members make a bundle, series of different length are held
+    one by one.
+    """
+    if isinstance(kind, ItemModality):
+        return kind
+    members = list(samples.values()) if isinstance(samples, Mapping) else [samples]
+    if isinstance(kind, Series) and any(map(is_ragged, members)):
+        return Ragged(parts=kind.parts, by=kind.by, window=kind.window, names=kind.names)
+    return Bundle(lead=kind) if isinstance(samples, Mapping) else kind
+
+
+def _infer_bundle(name: str, samples: Mapping[str, Any]) -> Modality:
+    if not samples:
+        raise InputError(
+            f"modality {name!r}: an empty dict; give its arrays by name, such as {{'values': array, 'mask': array}}."
+        )
+    if "input_ids" in samples:
+        raise InputError(
+            f"modality {name!r}: token ids need their tokenizer, to know words from padding: modalities={{{name!r}: ml.Text(tokenizer)}}."
+        )
+    return infer(name, next(iter(samples.values())))
 
 
 def _has_text(samples: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,19 +13,20 @@ import pandas as pd
 
 from modalens.errors import InputError, about, listed, nearest
 from modalens.modalities.base import Modality, Parts, is_tensor
-from modalens.modalities.infer import infer
+from modalens.modalities.infer import fitted, infer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patients:
     """Samples by modality, in canonical form, with the parts that they are cut into; `said` tells which kinds were
-    inferred.
+    inferred. `has` holds which patients have a modality, for those that some patients lack.
     """
 
     modalities: Mapping[str, Modality]
     samples: Mapping[str, np.ndarray]
     parts: Mapping[str, Parts]
     said: tuple[str, ...] = ()
+    has: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.samples.values())))
@@ -36,7 +37,25 @@ class Patients:
     def take(self, rows: np.ndarray) -> Patients:
         """These patients, in this order."""
         samples = {name: modality.take(self.samples[name], rows) for name, modality in self.modalities.items()}
-        return replace(self, samples=samples, parts={name: parts.take(rows) for name, parts in self.parts.items()})
+        return replace(
+            self,
+            samples=samples,
+            parts={name: parts.take(rows) for name, parts in self.parts.items()},
+            has={name: present[rows] for name, present in self.has.items()},
+        )
+
+    @cached_property
+    def complete(self) -> np.ndarray:
+        """The patients who have every modality."""
+        return np.flatnonzero(np.logical_and.reduce([np.ones(len(self), dtype=bool), *self.has.values()]))
+
+    def first(self, count: int) -> np.ndarray:
+        """A few patients, those with every modality if there are any."""
+        return (self.complete if len(self.complete) else np.arange(len(self)))[:count]
+
+    def having(self, name: str) -> np.ndarray:
+        """Which patients have this modality, (patients,)."""
+        return self.has.get(name, np.ones(len(self), dtype=bool))
 
     def joined(self, others: Patients) -> Patients:
         """These patients and then the others, to be run and not to be cut."""
@@ -49,6 +68,16 @@ class Patients:
     def restored(self) -> dict[str, Any]:
         """The samples in the form in which they came, as a model takes them."""
         return {name: modality.restore(self.samples[name]) for name, modality in self.modalities.items()}
+
+    @property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The names of each modality's arrays, none for most, which have one."""
+        return {name: kind.members for name, kind in self.modalities.items()}
+
+    @property
+    def available(self) -> np.ndarray | None:
+        """Which patients have which modality, (patients, modalities); None where all have all."""
+        return np.stack([self.having(name) for name in self.modalities], axis=1) if self.has else None
 
     @property
     def bytes_by_modality(self) -> dict[str, int]:
@@ -70,16 +99,24 @@ class Patients:
         return {name: modality.digest(self.samples[name]) for name, modality in self.modalities.items()}
 
     def describe(self) -> dict[str, str]:
-        return {
-            name: modality.describe(self.samples[name], self.parts[name]) for name, modality in self.modalities.items()
-        }
+        described = {}
+        for name, modality in self.modalities.items():
+            rows = np.flatnonzero(self.having(name))
+            words = modality.describe(self.samples[name][rows], self.parts[name].take(rows))
+            described[name] = words + (f"; {len(rows)} of {len(self)} patients have it" if name in self.has else "")
+        return described
 
 
-def gather(inputs: Mapping[str, Any], modalities: Mapping[str, Modality] | None = None) -> Patients:
-    """Check the inputs, infer the kinds that are not given, and cut everything into parts.
+def gather(
+    inputs: Mapping[str, Any],
+    modalities: Mapping[str, Modality] | None = None,
+    present: Mapping[str, Any] | None = None,
+) -> Patients:
+    """Check the inputs, infer the kinds that are not given, and cut everything into parts. `present` says which
+    patients have a modality; None in place of a sample says that its patient lacks it.
 
-    Raises InputError for missing or unknown names, None, unequal or empty batches, values that are not finite, mixed
-    tensor types, and parts that overlap.
+    Raises InputError for missing or unknown names, unequal or empty batches, values that are not finite, mixed tensor
+    types, and parts that overlap.
     """
     _require_mapping(inputs)
     if not isinstance(modalities, Mapping | None):
@@ -95,16 +132,22 @@ def gather(inputs: Mapping[str, Any], modalities: Mapping[str, Modality] | None 
             f"modalities names {listed(sorted(unknown))}, and the inputs are {listed(inputs)}{nearest(wrong, inputs)}: use the same names in both."
         )
     resolved, samples, parts, said = {}, {}, {}, []
+    has = availability(inputs, present)
     for name, values in inputs.items():
-        _require_samples(name, values)
+        if values is None:
+            raise InputError(
+                f"modality {name!r} is None: expected its samples. Give values for every patient, None in the place of those who lack it, or leave it out."
+            )
         with about(name):
-            kind = given.get(name) or infer(name, values)
+            rows = np.flatnonzero(has[name]) if name in has else None
+            known = values if rows is None else _known(name, values, rows)
+            kind = given.get(name) or infer(name, known)
             if not isinstance(kind, Modality):
                 raise InputError(
-                    f"modalities[{name!r}] is {kind!r}: expected a kind of modality; give an Image, Volume, Text, Tabular, Series or Vector, such as ml.Image(patch=16)."
+                    f"modalities[{name!r}] is {kind!r}: expected a kind of modality; give an Image, Volume, Text, Tabular, Series, Vector or Bag, such as ml.Image(patch=16)."
                 )
-            resolved[name] = kind.resolve(name, values)
-            samples[name] = resolved[name].canonical(name, values)
+            resolved[name] = fitted(kind, known).resolve(name, known)
+            samples[name] = _spread(name, resolved[name].canonical(name, known), rows, values)
         if name not in given:
             said.append(
                 f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)"
@@ -113,8 +156,111 @@ def gather(inputs: Mapping[str, Any], modalities: Mapping[str, Modality] | None 
     _require_one_order(inputs)
     for name, kind in resolved.items():
         with about(name):
-            parts[name] = kind.cut(samples[name])
-    return Patients(modalities=resolved, samples=samples, parts=parts, said=tuple(said))
+            rows = np.flatnonzero(has[name]) if name in has else np.arange(len(samples[name]))
+            parts[name] = _of_all(kind.cut(samples[name][rows]), rows, len(samples[name]))
+    return Patients(modalities=resolved, samples=samples, parts=parts, said=tuple(said), has=has)
+
+
+def availability(inputs: Mapping[str, Any], present: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
+    """Which patients have each modality that some lack: by `present`, and by None in the place of samples."""
+    if present is not None and not isinstance(present, Mapping):
+        raise InputError(
+            f"present: expected a dict of modality -> True or False for each patient, came {type(present).__name__}."
+        )
+    unknown = [name for name in present or {} if name not in inputs]
+    if unknown:
+        raise InputError(
+            f"present names {listed(unknown)}, and the inputs are {listed(inputs)}{nearest(str(unknown[0]), inputs)}: use the same names in both."
+        )
+    has = {}
+    for name, values in inputs.items():
+        gaps = _gaps(values)
+        if gaps is None and name not in (present or {}):
+            continue
+        samples = len(gaps) if gaps is not None else _count(values)
+        known = np.ones(samples, dtype=bool) if gaps is None else ~gaps
+        if present is not None and name in present:
+            said = np.asarray(present[name])
+            if said.shape != (samples,) or said.dtype != bool:
+                raise InputError(
+                    f"present[{name!r}]: expected True or False for each of the {samples} patients, came {said.dtype} of shape {said.shape}."
+                )
+            odd = said & ~known
+            if odd.any():
+                raise InputError(
+                    f"modality {name!r}: present says that patient {int(np.argmax(odd))} has it, and its sample is None; make both agree."
+                )
+            known = said
+        if not known.any():
+            raise InputError(f"modality {name!r}: no patient has it, so nothing can be said of it; leave it out.")
+        if not known.all():
+            has[name] = known
+    if has:
+        lacking = ~np.logical_or.reduce([_everyone(inputs, has), *has.values()])
+        if lacking.any():
+            raise InputError(
+                f"patient {int(np.argmax(lacking))} has none of the modalities {listed(inputs)}; leave such patients out ({int(lacking.sum())} in all)."
+            )
+    return has
+
+
+def _everyone(inputs: Mapping[str, Any], has: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Whom a modality without gaps makes a patient with at least one."""
+    samples = len(next(iter(has.values())))
+    return np.full(samples, len(has) < len(inputs))
+
+
+def _gaps(values: Any) -> np.ndarray | None:
+    """Where a list holds None in place of a sample, of its first member where it has several."""
+    values = next(iter(values.values()), None) if isinstance(values, Mapping) else values
+    if not isinstance(values, list | tuple) or not any(sample is None for sample in values):
+        return None
+    return np.array([sample is None for sample in values])
+
+
+def _count(values: Any) -> int:
+    return len(next(iter(values.values()))) if isinstance(values, Mapping) else len(values)
+
+
+def _known(name: str, values: Any, rows: np.ndarray) -> Any:
+    """The samples of the patients who have them, where the others are None; all where they are numbers: what stands
+    there is what the model expects of patients without.
+    """
+    if _gaps(values) is None:
+        return values
+    if isinstance(values, Mapping):
+        return {one: [each[row] for row in rows] for one, each in values.items()}
+    return [values[row] for row in rows]
+
+
+def _spread(name: str, known: np.ndarray, rows: np.ndarray | None, values: Any) -> np.ndarray:
+    """Samples at the places of their patients, None at those of the others."""
+    if rows is None or _gaps(values) is None:
+        return known
+    if known.dtype != object or known.ndim > 1:
+        raise InputError(
+            f"modality {name!r}: {_count(values) - len(rows)} of its samples are None, and arrays of one shape are given to the model as one: "
+            "put there what your model expects of patients without it (zeros, its own token), and say who has it with present={"
+            f"{name!r}: array of True and False}}."
+        )
+    samples = np.empty(_count(values), dtype=object)
+    samples[rows] = known
+    return samples
+
+
+def _of_all(parts: Parts, rows: np.ndarray, samples: int) -> Parts:
+    """The parts of some patients as those of all: the others have none."""
+    if len(rows) == samples:
+        return parts
+    names, where = parts.names, parts.where
+    if len(names) > 1 or (samples > 1 and len(rows) == 1 and len(where) == 1 and where.dtype == object):
+        each = dict(zip(rows.tolist(), names, strict=True))
+        names = tuple(each.get(row, ()) for row in range(samples))
+    if len(where) > 1 or len(names) > 1:
+        everyone = np.full((samples, *where.shape[1:]), None if where.dtype == object else -1, dtype=where.dtype)
+        everyone[rows] = where
+        where = everyone
+    return Parts(names=names, where=where)
 
 
 def gather_background(background: Any, patients: Patients) -> Patients:
@@ -128,7 +274,10 @@ def gather_background(background: Any, patients: Patients) -> Patients:
         )
     samples = {}
     for name, kind in patients.modalities.items():
-        _require_samples(name, background[name], "background ")
+        if background[name] is None or _gaps(background[name]) is not None:
+            raise InputError(
+                f"background of modality {name!r} is None, for all patients or for some: its rows stand in for others, so each must have every modality; leave the others out."
+            )
         with about(name):
             kind.resolve(name, background[name])
             samples[name] = kind.canonical(name, background[name])
@@ -155,20 +304,6 @@ def _require_mapping(inputs: Any, argument: str = "inputs") -> None:
         )
 
 
-def _require_samples(name: str, samples: Any, of: str = "") -> None:
-    """Refuse None, for all patients or for some."""
-    if samples is None:
-        raise InputError(
-            f"{of}modality {name!r} is None: expected its samples. Give values for every patient, or leave it out; None has no meaning of its own."
-        )
-    gaps = [row for row, sample in enumerate(samples) if sample is None] if isinstance(samples, list | tuple) else []
-    if gaps:
-        raise InputError(
-            f"{of}modality {name!r} is None for {len(gaps)} of {len(samples)} samples (first: sample {gaps[0]}): expected a value for every patient. "
-            "Leave these patients out, or impute the modality as in training."
-        )
-
-
 def _require_equal_lengths(lengths: Mapping[str, int], argument: str = "inputs") -> None:
     if min(lengths.values()) == 0:
         empty = [name for name, length in lengths.items() if length == 0]
@@ -181,7 +316,12 @@ def _require_equal_lengths(lengths: Mapping[str, int], argument: str = "inputs")
 
 
 def _require_one_tensor_type(inputs: Mapping[str, Any]) -> None:
-    tensors = {name: samples for name, samples in inputs.items() if is_tensor(samples)}
+    every = [
+        (name, member)
+        for name, samples in inputs.items()
+        for member in (samples.values() if isinstance(samples, Mapping) else [samples])
+    ]
+    tensors = {name: member for name, member in every if is_tensor(member)}
     devices = {name: str(tensor.device) for name, tensor in tensors.items()}
     dtypes = {name: str(tensor.dtype) for name, tensor in tensors.items() if tensor.is_floating_point()}
     for what, found in (("devices", devices), ("floating types", dtypes)):

@@ -73,7 +73,7 @@ class Text(Modality):
     def restore(self, samples: np.ndarray) -> Any:
         if samples.dtype != object:
             return close_container(self.container, samples)
-        texts = ["".join(pieces) for pieces in samples]
+        texts = [None if pieces is None else "".join(pieces) for pieces in samples]
         match self.container.kind:
             case "list":
                 return texts
@@ -145,6 +145,13 @@ class Text(Modality):
                 "such as its unknown token, or use 'background'."
             )
         return np.where(np.isin(samples, _special_ids(self.tokenizer)), samples, identity).astype(samples.dtype)
+
+    def removed(self, samples: np.ndarray) -> np.ndarray:
+        if samples.dtype != object:
+            raise InputError(
+                "token ids can't be removed without an attention mask: give both, {'input_ids': ids, 'attention_mask': mask}, or use 'mask_token'."
+            )
+        return self._with_every_part(samples, "")
 
     def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
         if not isinstance(value, str):

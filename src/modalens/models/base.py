@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from modalens.errors import InputError, listed, nearest
+from modalens.errors import InputError
+from modalens.models.calling import BY_KEYWORD, Calling
 
 
 class Model(ABC):
@@ -27,9 +27,12 @@ class Model(ABC):
     def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """The model's output, as it comes, for a batch of patients."""
 
+    precision: float = 0.0
+    """The relative rounding error of the model's own arithmetic, where it is coarser than its outputs' type."""
+
     @abstractmethod
-    def require(self, names: tuple[str, ...]) -> None:
-        """Raise InputError where the model does not take exactly these modalities."""
+    def require(self, bundles: Mapping[str, Sequence[str]]) -> None:
+        """Raise InputError where the model does not take exactly these modalities; each has the members given, if any."""
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -46,16 +49,17 @@ class FunctionModel(Model):
     """Any callable that takes modalities by keyword."""
 
     function: Callable[..., Any]
+    calling: Calling = BY_KEYWORD
 
     @property
     def name(self) -> str:
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     def __call__(self, inputs: Mapping[str, Any]) -> Any:
-        return self.function(**inputs)
+        return self.calling(self.function, inputs)
 
-    def require(self, names: tuple[str, ...]) -> None:
-        require_keywords(self.function, self.name, names)
+    def require(self, bundles: Mapping[str, Sequence[str]]) -> None:
+        self.calling.require(self.function, self.name, bundles)
 
 
 def output_of(model: Model, inputs: Mapping[str, Any]) -> Any:
@@ -64,38 +68,17 @@ def output_of(model: Model, inputs: Mapping[str, Any]) -> Any:
         return model(inputs)
     except Exception as error:
         if not isinstance(error, InputError):
-            given = ", ".join(f"{name}: {type(values).__name__}{_form(values)}" for name, values in inputs.items())
+            given = ", ".join(f"{name}: {_form(values)}" for name, values in inputs.items())
             error.add_note(
-                f"raised by the model {model.name!r}, which was given {given}. It is called with modalities by keyword, first axis the patient; tensors where it is a torch module."
+                f"raised by the model {model.name!r}, which was given {given}. It is called with modalities by keyword, first axis the patient, tensors where it is a torch module; "
+                "forward= and collate= say otherwise."
             )
         raise
 
 
 def _form(values: Any) -> str:
+    if isinstance(values, Mapping):
+        return "{" + ", ".join(f"{name}: {_form(member)}" for name, member in values.items()) + "}"
     shape = getattr(values, "shape", None)
-    return f" of {len(values)}" if shape is None else f" {tuple(shape)} {getattr(values, 'dtype', '')}".rstrip()
-
-
-def require_keywords(function: Callable[..., Any], model: str, names: tuple[str, ...]) -> None:
-    """Refuse modality names that are not the function's arguments, and arguments without a modality."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    usable = [
-        parameter
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    ]
-    known = [parameter.name for parameter in usable]
-    unknown = [name for name in names if name not in known and not open_ended]
-    missing = [
-        parameter.name for parameter in usable if parameter.default is parameter.empty and parameter.name not in names
-    ]
-    if unknown or missing:
-        raise InputError(
-            f"the model {model!r} takes {listed(known)} by keyword, and the inputs are {listed(names)}: "
-            f"unknown to the model {listed(unknown)}{nearest(unknown[0], known) if unknown else ''}, missing {listed(missing)}. "
-            "Name the inputs after the model's arguments, or wrap it: lambda ct, report: model(ct, report)."
-        )
+    of = f"of {len(values)}" if shape is None else f"{tuple(shape)} {getattr(values, 'dtype', '')}".rstrip()
+    return f"{type(values).__name__} {of}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class EstimatorModel(Model):
         known = getattr(self.estimator, "classes_", None) if is_classifier(self.estimator) else None
         return tuple(map(str, known)) if isinstance(known, np.ndarray) and known.ndim == 1 else None
 
-    def require(self, names: tuple[str, ...]) -> None:
+    def require(self, bundles: Mapping[str, Sequence[str]]) -> None:
         """Nothing to check before the columns are there."""
 
     def __call__(self, inputs: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -17,6 +18,8 @@ from rich.text import Text
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from modalens.models import rows
+from modalens.models.calling import Calling
 from modalens.models.first_layer import FirstLayer, first_layer
 from modalens.models.graph import Cut, cut
 
@@ -146,9 +149,9 @@ def none_found(reason: str, check_rows: int = 0) -> FusionPoint:
     )
 
 
-def from_graph(model: nn.Module, few: Mapping[str, Tensor]) -> FusionPoint:
+def from_graph(model: nn.Module, calling: Calling, few: Mapping[str, Any]) -> FusionPoint:
     """The fusion point in the model's exported graph, not compared yet. Raises NotSeparable."""
-    found = cut(model, few)
+    found = cut(model, calling, few)
     crossing = [name for name, widths in found.widths.items() for _ in widths]
 
     def run_head(encodings: Mapping[str, Encodings]) -> Any:
@@ -161,7 +164,7 @@ def from_graph(model: nn.Module, few: Mapping[str, Tensor]) -> FusionPoint:
                 widths=found.widths[name],
                 parameters=_parameters(found, name),
                 operations=_operations(found, name),
-                run=found.encoders.get(name, _nothing),
+                run=partial(_run, found.encoders[name]) if name in found.encoders else _nothing,
             )
             for name in found.widths
         },
@@ -171,6 +174,10 @@ def from_graph(model: nn.Module, few: Mapping[str, Tensor]) -> FusionPoint:
         source="graph",
         first_layer=first_layer(found),
     )
+
+
+def _run(encoder: nn.Module, samples: Any) -> Encodings:
+    return tuple(encoder(*rows.tensors(samples)))
 
 
 def _nothing(samples: Any) -> Encodings:
@@ -194,22 +201,23 @@ def _steps(module: torch.fx.GraphModule) -> int:
     return sum(node.op.startswith("call") for node in module.graph.nodes)
 
 
-def disagreement(point: FusionPoint, whole: Callable[[Mapping[str, Tensor]], Any], few: Mapping[str, Tensor]) -> float:
+def disagreement(point: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few: Mapping[str, Any]) -> float:
     """The largest difference between the split and the whole model, as a share of the output's scale: on these rows,
     on rows whose modalities come from different patients, and on a single row.
 
     Runs 2 n + 1 rows of the whole model for n rows.
     """
     assert point.head is not None
-    rows = len(next(iter(few.values())))
+    number = rows.count(next(iter(few.values())))
     encodings = {name: point.encoders[name](few[name]) for name in few}
-    alone = {name: point.encoders[name](values[:1]) for name, values in few.items()}
-    rolled = {name: torch.roll(torch.arange(rows), place) for place, name in enumerate(few)}
+    one = {name: rows.first(values, 1) for name, values in few.items()}
+    alone = {name: point.encoders[name](values) for name, values in one.items()}
+    rolled = {name: torch.roll(torch.arange(number), place) for place, name in enumerate(few)}
     mixed = {name: tuple(one[rolled[name]] for one in encodings[name]) for name in few}
     return max(
         _difference(point.head(encodings), whole(few)),
-        _difference(point.head(mixed), whole({name: values[rolled[name]] for name, values in few.items()})),
-        _difference(point.head(alone), whole({name: values[:1] for name, values in few.items()})),
+        _difference(point.head(mixed), whole({name: rows.take(values, rolled[name]) for name, values in few.items()})),
+        _difference(point.head(alone), whole(one)),
     )
 
 

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from modalens.models import rows
+from modalens.models.calling import Calling
 from modalens.models.fast_layers import keep_fast_layers
 
 Owners = frozenset[str]
@@ -56,28 +58,31 @@ class Cut:
 class _ByKeyword(nn.Module):
     """The model behind one argument, since torch.export takes no dynamic shapes of a `**kwargs` forward."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, calling: Calling) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.calling = model, calling
 
-    def forward(self, given: dict[str, Tensor]) -> Any:
-        return self.model(**given)
+    def forward(self, given: dict[str, Any]) -> Any:
+        return self.calling(self.model, given)
 
 
-def cut(model: nn.Module, given: Mapping[str, Tensor]) -> Cut:
+def cut(model: nn.Module, calling: Calling, given: Mapping[str, Any]) -> Cut:
     """Export the model with a dynamic batch and cut its graph at the fusion point.
 
     `given` holds a few rows (at least two) of every modality. Raises NotSeparable where the model can't be exported
     or cut.
     """
-    program = _exported(model, dict(given))
+    if calling.one_by_one:
+        raise NotSeparable("it takes one patient a call, so its graph is that of one patient")
+    given = {name: dict(values) if isinstance(values, Mapping) else values for name, values in given.items()}
+    program = _exported(model, calling, given)
     module = program.module(check_guards=False)
     _drop_idle(module.graph)
     keep_fast_layers(module, model)
     order = list(module.graph.nodes)
     inputs = [node for node in order if node.op == "placeholder"]
     batch = inputs[0].meta["val"].shape[0]
-    names = dict(zip(inputs, given, strict=True))
+    names = dict(zip(inputs, (name for name, values in given.items() for _ in rows.tensors(values)), strict=True))
     owners = _owners(module.graph, names)
     frontier = _frontier(order[-1], owners, batch)
     crossing = {name: [node for node in order if node in frontier and owners[node] == {name}] for name in given}
@@ -95,7 +100,7 @@ def cut(model: nn.Module, given: Mapping[str, Tensor]) -> Cut:
     return Cut(encoders=encoders, head=head, widths=widths, structure=program.call_spec.out_spec)
 
 
-def _exported(model: nn.Module, given: dict[str, Tensor]) -> torch.export.ExportedProgram:
+def _exported(model: nn.Module, calling: Calling, given: dict[str, Any]) -> torch.export.ExportedProgram:
     """The exported model. One batch size for all inputs is asked for first; where Python code fixes it (`len(x)`, a
     comparison), a stricter tracing and then a batch size that is found while tracing often know better.
     """
@@ -105,7 +110,7 @@ def _exported(model: nn.Module, given: dict[str, Tensor]) -> torch.export.Export
     reasons = []
     for dim, strict in ((batch, False), (batch, True), (torch.export.Dim.AUTO, False)):
         try:
-            program = _quietly_exported(model, given, dim, strict)
+            program = _quietly_exported(_ByKeyword(model, calling), given, dim, strict)
             sizes = [node.meta["val"].shape[0] for node in program.graph.nodes if node.name in _inputs(program)]
             if not all(_same_size(size, sizes[0]) for size in sizes):
                 raise NotSeparable("its forward fixes the number of rows")
@@ -121,9 +126,7 @@ def _inputs(program: torch.export.ExportedProgram) -> set[str]:
     return set(program.graph_signature.user_inputs)
 
 
-def _quietly_exported(
-    model: nn.Module, given: dict[str, Tensor], dim: Any, strict: bool
-) -> torch.export.ExportedProgram:
+def _quietly_exported(model: _ByKeyword, given: dict[str, Any], dim: Any, strict: bool) -> torch.export.ExportedProgram:
     """torch prints graphs and warns of its own affairs while it exports: nothing that a user could act on."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -132,9 +135,9 @@ def _quietly_exported(
         with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.export.export(
-                _ByKeyword(model),
+                model,
                 (given,),
-                dynamic_shapes={"given": {name: {0: dim} for name in given}},
+                dynamic_shapes={"given": pytree.tree_map(lambda _: {0: dim}, given)},
                 strict=strict,
             )
             # x += y would write into encodings that are kept.

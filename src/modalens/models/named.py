@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from modalens.errors import InputError, listed, nearest
+from modalens.models import rows
+from modalens.models.calling import Calling
 from modalens.models.fusion import Encoder, Encodings, FusionPoint, Head, parameter_count
 from modalens.models.graph import NotSeparable
 from modalens.models.modes import evaluation_copy
@@ -38,6 +40,12 @@ class _Script:
     given: dict[str, Any] = field(default_factory=dict)
     said: Any = None
     called: dict[str, int] = field(default_factory=dict)
+    counting: bool = False
+    """Whether they do what they always do, and their calls are counted."""
+
+
+class _Each(list[Any]):
+    """What a submodule says of one patient after the other, where it is called once for each."""
 
 
 class _Named(nn.Module):
@@ -48,16 +56,18 @@ class _Named(nn.Module):
         self.original, self.names, self.script = original, names, script
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        path = self.names[0]
-        call = self.script.called.get(path, 0)
-        self.script.called[path] = call + 1
+        call = self.script.called.get(self.names[0], 0)
+        self.script.called[self.names[0]] = call + 1
+        if self.script.counting:
+            return self.original(*args, **kwargs)
         name = self.names[min(call, len(self.names) - 1)]
         if name == self.script.asked:
             self.script.said = self.original(*args, **kwargs)
             raise _Reached
         if name not in self.script.given:
             raise _Unknown
-        return self.script.given[name]
+        given = self.script.given[name]
+        return given.pop(0) if isinstance(given, _Each) else given
 
 
 def named_submodules(model: nn.Module, encoders: Mapping[str, str], modalities: tuple[str, ...]) -> None:
@@ -81,49 +91,92 @@ class _Shadowed:
     """Encoders and head by running a model's own forward on its shadow."""
 
     def __init__(
-        self, model: nn.Module, few: Mapping[str, Tensor], encoders: Mapping[str, str], with_inputs: bool
+        self, model: nn.Module, calling: Calling, few: Mapping[str, Any], encoders: Mapping[str, str], with_inputs: bool
     ) -> None:
-        self.encoders, self.with_inputs = encoders, with_inputs
-        self.rows = {name: values[:2] for name, values in few.items()}
+        self.calling, self.encoders, self.with_inputs = calling, encoders, with_inputs
+        self.rows = {name: rows.first(values, 2) for name, values in few.items()}
         self.script = _Script()
         self.shadow = _shadow(model, encoders, self.script)
+        self.by_patient = self._called_by_patient()
+        """Modalities whose submodule is called once for each patient, as where a forward goes from bag to bag."""
         self.known: dict[str, Any] = {}
-        """What every named submodule says of two rows: stands in where its output does not matter."""
+        """What every named submodule says of two rows (of one patient): stands in where its output does not matter."""
         self._ask_in_order()
         self.structures = {name: pytree.tree_structure(said) for name, said in self.known.items()}
 
-    def encode(self, name: str, samples: Tensor) -> Encodings:
+    def encode(self, name: str, samples: Any) -> Encodings:
         """What a modality's submodule says of these samples; the samples themselves where none is named."""
         if name not in self.encoders:
-            return (samples,)
-        said = tuple(pytree.tree_leaves(self._ask(name, samples)))
-        return (*said, samples) if self.with_inputs else said
+            return tuple(rows.tensors(samples))
+        if name in self.by_patient:
+            each = [self._ask(name, rows.take(samples, torch.tensor([row]))) for row in range(rows.count(samples))]
+            leaves = zip(*map(pytree.tree_leaves, each), strict=True)
+            said = tuple(torch.stack(list(leaf)) for leaf in leaves)
+        else:
+            said = tuple(pytree.tree_leaves(self._ask(name, samples)))
+        return (*said, *rows.tensors(samples)) if self.with_inputs else said
 
     def head(self, encodings: Mapping[str, Encodings]) -> Any:
         """The model's output, with these encodings for what the named submodules say."""
-        rows = len(next(iter(encodings.values()))[0])
+        number = len(next(iter(encodings.values()))[0])
         seen = {
-            name: encodings[name][-1] if self.with_inputs or name not in self.encoders else _repeated(values, rows)
+            name: rows.like(values, encodings[name][-len(rows.tensors(values)) :])
+            if self.with_inputs or name not in self.encoders
+            else rows.repeated(values, number)
             for name, values in self.rows.items()
         }
-        # Copies: the forward may write into what it is given.
-        given = {
-            name: pytree.tree_unflatten([one.clone() for one in encodings[name][: structure.num_leaves]], structure)
-            for name, structure in self.structures.items()
-        }
+        given = {name: self._given(name, encodings[name], number) for name in self.structures}
         self._prepare(asked=None, given=given)
-        return self.shadow(**seen)
+        return self.calling(self.shadow, seen)
 
-    def _ask(self, name: str, samples: Tensor) -> Any:
+    def _given(self, name: str, encoding: Encodings, number: int) -> Any:
+        """What a named submodule says, made of its encodings; copies, since the forward may write into it."""
+        structure = self.structures[name]
+        leaves = [one.clone() for one in encoding[: structure.num_leaves]]
+        if name not in self.by_patient:
+            return pytree.tree_unflatten(leaves, structure)
+        return _Each(pytree.tree_unflatten([one[row] for one in leaves], structure) for row in range(number))
+
+    def _ask(self, name: str, samples: Any) -> Any:
         """What the submodule named for a modality says, while the others say what they are known to."""
-        rows = len(samples)
-        self._prepare(asked=name, given={other: _repeated(said, rows) for other, said in self.known.items()})
-        inputs = {other: samples.clone() if other == name else _repeated(one, rows) for other, one in self.rows.items()}
+        number = rows.count(samples)
+        given = {
+            other: _Each(pytree.tree_map(torch.clone, said) for _ in range(number))
+            if other in self.by_patient
+            else _repeated(said, number)
+            for other, said in self.known.items()
+        }
+        self._prepare(asked=name, given=given)
+        inputs = {
+            other: rows.copied(samples) if other == name else rows.repeated(one, number)
+            for other, one in self.rows.items()
+        }
         try:
-            self.shadow(**inputs)
+            self.calling(self.shadow, inputs)
         except _Reached:
             return self.script.said
         raise NotSeparable(f"its forward does not call {self.encoders[name]!r} for modality {name!r}")
+
+    def _called_by_patient(self) -> frozenset[str]:
+        """Which modalities' submodules are called as often as there are patients: seen with one and with two."""
+        paths = list(self.encoders.values())
+        alone = [name for name, path in self.encoders.items() if paths.count(path) == 1]
+        if self.calling.one_by_one:
+            return frozenset(alone)
+        most = max(rows.count(values) for values in self.rows.values())
+        if most < 2 or not alone:
+            return frozenset()
+        calls = []
+        for number in (1, 2):
+            self._prepare(asked=None, given={})
+            self.script.counting = True
+            self.calling(
+                self.shadow, {name: rows.copied(rows.first(values, number)) for name, values in self.rows.items()}
+            )
+            self.script.counting = False
+            calls.append(dict(self.script.called))
+        once, twice = calls
+        return frozenset(name for name in alone if once.get(name) == 1 and twice.get(name) == 2)
 
     def _ask_in_order(self) -> None:
         """What every submodule says, in the order in which the forward calls them: what comes before one must be known
@@ -133,7 +186,7 @@ class _Shadowed:
         while waiting:
             for name in waiting:
                 try:
-                    said = self._ask(name, self.rows[name])
+                    said = self._ask(name, rows.first(self.rows[name], 1 if name in self.by_patient else 2))
                 except _Unknown:
                     continue
                 self._require_rows(name, said)
@@ -144,12 +197,13 @@ class _Shadowed:
                 raise NotSeparable(f"its forward does not call the submodules named for {listed(waiting)}")
 
     def _require_rows(self, name: str, said: Any) -> None:
-        rows = len(self.rows[name])
+        number = rows.count(self.rows[name])
         for leaf in pytree.tree_leaves(said):
-            if not isinstance(leaf, Tensor) or leaf.dim() == 0 or len(leaf) != rows:
+            fits = isinstance(leaf, Tensor) and (name in self.by_patient or (leaf.dim() > 0 and len(leaf) == number))
+            if not fits:
                 came = f"a tensor of shape {tuple(leaf.shape)}" if isinstance(leaf, Tensor) else type(leaf).__name__
                 raise NotSeparable(
-                    f"{self.encoders[name]!r}, named for modality {name!r}, says {came} for {rows} patients, and the first axis must be the patient; name a submodule around it"
+                    f"{self.encoders[name]!r}, named for modality {name!r}, says {came} for {number} patients, and the first axis must be the patient; name a submodule around it"
                 )
 
     def _prepare(self, *, asked: str | None, given: Mapping[str, Any]) -> None:
@@ -158,7 +212,12 @@ class _Shadowed:
 
 
 def from_names(
-    model: nn.Module, few: Mapping[str, Tensor], encoders: Mapping[str, str], *, with_inputs: bool = False
+    model: nn.Module,
+    calling: Calling,
+    few: Mapping[str, Any],
+    encoders: Mapping[str, str],
+    *,
+    with_inputs: bool = False,
 ) -> FusionPoint:
     """The fusion point at the outputs of the named submodules; modalities without one enter the head as they are.
     `with_inputs` lets the head see a named modality's samples too, such as token ids that tell what is padding.
@@ -166,12 +225,12 @@ def from_names(
     Raises NotSeparable where a submodule is not called once for each modality that names it, or says no tensors with
     the patient in front.
     """
-    shadowed = _Shadowed(model, few, encoders, with_inputs)
+    shadowed = _Shadowed(model, calling, few, encoders, with_inputs)
     own = {id(parameter) for path in encoders.values() for parameter in model.get_submodule(path).parameters()}
     return FusionPoint(
         encoders={
             name: Encoder(
-                widths=tuple(tuple(leaf.shape[1:]) for leaf in pytree.tree_leaves(shadowed.known.get(name, values))),
+                widths=_widths(shadowed, name, values),
                 parameters=parameter_count(model.get_submodule(encoders[name])) if name in encoders else 0,
                 operations=int(name in encoders),
                 run=partial(shadowed.encode, name),
@@ -189,30 +248,41 @@ def from_names(
     )
 
 
-def at_inputs(model: nn.Module, few: Mapping[str, Tensor]) -> FusionPoint:
+def _widths(shadowed: _Shadowed, name: str, values: Any) -> tuple[tuple[int, ...], ...]:
+    said = pytree.tree_leaves(shadowed.known[name]) if name in shadowed.known else rows.tensors(values)
+    return tuple(tuple(leaf.shape if name in shadowed.by_patient else leaf.shape[1:]) for leaf in said)
+
+
+def at_inputs(model: nn.Module, calling: Calling, few: Mapping[str, Any]) -> FusionPoint:
     """The inputs themselves as the fusion point, whole numbers at the embedding that they are looked up in.
 
-    Raises NotSeparable for whole numbers that no embedding takes as they are.
+    Raises NotSeparable for whole numbers that no embedding takes as they are, and for samples that differ in length.
     """
-    embeddings = _embeddings(model, few)
-    missing = [name for name, values in few.items() if not values.is_floating_point() and name not in embeddings]
+    uneven = [name for name, values in few.items() if not rows.of_one_shape(values)]
+    if uneven:
+        raise NotSeparable(f"the samples of modality {listed(uneven)} differ in length")
+    leading = {name: rows.tensors(values)[0] for name, values in few.items()}
+    embeddings = _embeddings(model, calling, few, leading)
+    missing = [name for name, values in leading.items() if not values.is_floating_point() and name not in embeddings]
     if missing:
         raise NotSeparable(
             f"modality {listed(missing)} is whole numbers, and no nn.Embedding of the model is called with them as they are"
         )
-    return from_names(model, few, embeddings, with_inputs=True)
+    return from_names(model, calling, few, embeddings, with_inputs=True)
 
 
-def _embeddings(model: nn.Module, few: Mapping[str, Tensor]) -> dict[str, str]:
+def _embeddings(
+    model: nn.Module, calling: Calling, few: Mapping[str, Any], leading: Mapping[str, Tensor]
+) -> dict[str, str]:
     """The path of the embedding that takes each modality of whole numbers."""
     found: dict[str, str] = {}
-    tokens = {name: values for name, values in few.items() if not values.is_floating_point()}
+    tokens = {name: values for name, values in leading.items() if not values.is_floating_point()}
     paths = [path for path, module in model.named_modules() if isinstance(module, nn.Embedding)]
     if tokens and paths:
         shadow = evaluation_copy(model)
         for path in paths:
             shadow.set_submodule(path, _Watched(shadow.get_submodule(path), path, tokens, found))
-        shadow(**few)
+        calling(shadow, few)
     return found
 
 

@@ -9,6 +9,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from modalens.errors import InputError, ModalensWarning
+from modalens.models import rows
+from modalens.models.calling import Calling
 from modalens.models.fusion import (
     FusionPoint,
     disagreement,
@@ -53,9 +56,11 @@ State = tuple[tuple[int, int], ...]
 _known: weakref.WeakKeyDictionary[nn.Module, dict[Any, tuple[State, FusionPoint]]] = weakref.WeakKeyDictionary()
 
 
-def remembered(module: nn.Module, state: State, few: Mapping[str, Any], encoders: Where) -> FusionPoint | None:
+def remembered(
+    module: nn.Module, state: State, calling: Calling, few: Mapping[str, Any], encoders: Where
+) -> FusionPoint | None:
     """The split of this module for inputs of this form, if one was made when its parameters were as they are now."""
-    then, point = _known.get(module, {}).get(_form(few, encoders), (None, None))
+    then, point = _known.get(module, {}).get(_form(calling, few, encoders), (None, None))
     return point if then == state else None
 
 
@@ -67,7 +72,7 @@ def forget(module: nn.Module) -> None:
 def separate(
     module: nn.Module,
     state: State,
-    whole: Callable[[Mapping[str, Any]], Any],
+    calling: Calling,
     few: Mapping[str, Any],
     encoders: Where,
 ) -> FusionPoint:
@@ -78,8 +83,8 @@ def separate(
     if isinstance(encoders, Mapping):
         named_submodules(module, encoders, tuple(few))
     try:
-        _require_tensors(few)
-        point = _compared(_found(module, few, encoders), whole, few)
+        _require_tensors(few, encoders)
+        point = _compared(_found(module, calling, few, encoders), partial(calling, module), few)
     except NotSeparable as reason:
         point = none_found(str(reason))
     except InputError:
@@ -89,14 +94,14 @@ def separate(
         point = none_found(f"splitting it raised {type(error).__name__}: {first}")
     if point.exact and encoders != INPUTS:
         point = replace(point, batch=_measured(point, few))
-    _known.setdefault(module, {})[_form(few, encoders)] = (state, point)
+    _known.setdefault(module, {})[_form(calling, few, encoders)] = (state, point)
     return point
 
 
-def _found(module: nn.Module, few: Mapping[str, Tensor], encoders: Where) -> FusionPoint:
+def _found(module: nn.Module, calling: Calling, few: Mapping[str, Any], encoders: Where) -> FusionPoint:
     if isinstance(encoders, Mapping):
-        return from_names(module, few, encoders)
-    return at_inputs(module, few) if encoders == INPUTS else from_graph(module, few)
+        return from_names(module, calling, few, encoders)
+    return at_inputs(module, calling, few) if encoders == INPUTS else from_graph(module, calling, few)
 
 
 def parameter_state(module: nn.Module) -> State:
@@ -116,21 +121,37 @@ def warn_unused(point: FusionPoint, name: str) -> None:
     )
 
 
-def _form(few: Mapping[str, Any], encoders: Where) -> Any:
+def _form(calling: Calling, few: Mapping[str, Any], encoders: Where) -> Any:
+    """What a split is for: inputs of this form, called in this way."""
     shapes = tuple(
-        (name, tuple(getattr(one, "shape", ())[1:]), str(getattr(one, "dtype", type(one)))) for name, one in few.items()
+        (f"{name}{path}", tuple(getattr(one, "shape", ())[1:]), str(getattr(one, "dtype", type(one))))
+        for name, values in few.items()
+        for path, one in _members(values)
     )
-    return shapes, tuple(encoders.items()) if isinstance(encoders, Mapping) else encoders == INPUTS
+    collate = tuple(calling.collate.items()) if isinstance(calling.collate, Mapping) else calling.collate
+    where = tuple(encoders.items()) if isinstance(encoders, Mapping) else encoders == INPUTS
+    return shapes, where, calling.forward, collate
 
 
-def _require_tensors(few: Mapping[str, Any]) -> None:
+def _members(values: Any) -> list[tuple[str, Any]]:
+    return [(f"[{one}]", member) for one, member in values.items()] if isinstance(values, Mapping) else [("", values)]
+
+
+def _require_tensors(few: Mapping[str, Any], encoders: Where) -> None:
+    """Refuse samples that are no tensors of one shape, unless the encoder of them is named."""
     for name, values in few.items():
-        if not isinstance(values, Tensor):
-            raise NotSeparable(f"modality {name!r} reaches it as {type(values).__name__}, not as a tensor")
+        for _, member in _members(values):
+            lists = isinstance(member, list) and all(isinstance(one, Tensor | None) for one in member)
+            if lists and not (isinstance(encoders, Mapping) and name in encoders):
+                raise NotSeparable(
+                    f"the samples of modality {name!r} differ in length, so its graph is not one for all"
+                )
+            if not lists and not isinstance(member, Tensor):
+                raise NotSeparable(f"modality {name!r} reaches it as {type(member).__name__}, not as a tensor")
 
 
-def _compared(found: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few: Mapping[str, Tensor]) -> FusionPoint:
-    rows = len(next(iter(few.values())))
+def _compared(found: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few: Mapping[str, Any]) -> FusionPoint:
+    number = rows.count(next(iter(few.values())))
     apart = disagreement(found, whole, few)
     allowed = tolerance(_coarsest(found, few))
     agrees = apart <= allowed
@@ -139,7 +160,7 @@ def _compared(found: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few
         if agrees
         else f"encoders and head together differ from the whole model by {apart:.2g} of the output's scale (allowed {allowed:g})"
     )
-    crossing = {name: found.encoders[name](values[:1]) for name, values in few.items()}
+    crossing = {name: found.encoders[name](rows.first(values, 1)) for name, values in few.items()}
     real = all(any(one.is_floating_point() for one in said) for said in crossing.values() if said)
     return replace(
         found,
@@ -147,19 +168,19 @@ def _compared(found: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few
         difference=apart,
         tolerance=allowed,
         reason=reason,
-        check_rows=2 * rows + 1,
+        check_rows=2 * number + 1,
         real=real,
     )
 
 
-def _coarsest(point: FusionPoint, few: Mapping[str, Tensor]) -> torch.dtype:
+def _coarsest(point: FusionPoint, few: Mapping[str, Any]) -> torch.dtype:
     """The least exact type of number that crosses the fusion point."""
-    crossing = [one.dtype for name, values in few.items() for one in point.encoders[name](values[:1])]
+    crossing = [one.dtype for name, values in few.items() for one in point.encoders[name](rows.first(values, 1))]
     floating = [dtype for dtype in crossing if dtype.is_floating_point]
     return max(floating, key=lambda dtype: torch.finfo(dtype).eps, default=torch.float32)
 
 
-def _measured(point: FusionPoint, few: Mapping[str, Tensor]) -> dict[str, int]:
+def _measured(point: FusionPoint, few: Mapping[str, Any]) -> dict[str, int]:
     """The rows a call at which each encoder, and the head behind its first layer, takes the least time a row."""
     assert point.head is not None
     encodings = {name: point.encoders[name](values) for name, values in few.items()}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from modalens.errors import InputError
-from modalens.models.base import Model, require_keywords
+from modalens.models import rows
+from modalens.models.base import Model
+from modalens.models.calling import BY_KEYWORD, Calling
 from modalens.models.fusion import FusionPoint, none_found
 from modalens.models.modes import evaluating
 from modalens.models.separation import State, Where, forget, parameter_state, remembered, separate, warn_unused
@@ -40,6 +42,7 @@ class TorchModel(Model):
     """
 
     module: torch.nn.Module
+    calling: Calling = BY_KEYWORD
 
     @property
     def name(self) -> str:
@@ -56,11 +59,15 @@ class TorchModel(Model):
             torch.get_default_dtype(),
         )
 
-    def require(self, names: tuple[str, ...]) -> None:
-        require_keywords(self.module.forward, self.name, names)
+    @property
+    def precision(self) -> float:  # type: ignore[override]
+        return torch.finfo(self.dtype).eps
+
+    def require(self, bundles: Mapping[str, Sequence[str]]) -> None:
+        self.calling.require(self.module, self.name, bundles)
 
     def __call__(self, inputs: Mapping[str, Any]) -> Any:
-        return self.module(**{name: self.tensor(name, values) for name, values in inputs.items()})
+        return self.calling(self.module, {name: self.tensor(name, values) for name, values in inputs.items()})
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -90,12 +97,12 @@ class TorchModel(Model):
 
     def remembered(self, few: Mapping[str, Any], encoders: Where) -> FusionPoint | None:
         """The split that was made before, with the parameters that the module has now."""
-        return remembered(self.module, self.state, few, encoders)
+        return remembered(self.module, self.state, self.calling, few, encoders)
 
     def separate(self, few: Mapping[str, Any], encoders: Where) -> FusionPoint:
         """The module's fusion point, compared with the whole module on a few rows, unless it is known."""
         known = self.remembered(few, encoders)
-        return known or separate(self.module, self.state, lambda given: self.module(**given), few, encoders)
+        return known or separate(self.module, self.state, self.calling, few, encoders)
 
     def forget(self) -> None:
         """Let go of what is known of the module's fusion point."""
@@ -113,15 +120,19 @@ class TorchModel(Model):
         """About how long one row takes, by its arithmetic and not by the clock, so that the same call always decides
         the same.
         """
-        rows = len(next(iter(few.values())))
+        number = rows.count(next(iter(few.values())))
         with FlopCounterMode(display=False) as counted:
-            self.module(**few)
+            self.calling(self.module, few)
         learned = sum(parameter.numel() for parameter in self.module.parameters())
-        work = max(counted.get_total_flops() / rows, 2 * learned)
+        work = max(counted.get_total_flops() / number, 2 * learned)
         return SECONDS_A_ROW + work / (CPU_SPEED if self.device.type == "cpu" else ACCELERATOR_SPEED)
 
     def tensor(self, name: str, values: Any) -> Any:
-        """A modality's samples as the module takes them."""
+        """A modality's samples as the module takes them, before they are collated."""
+        if isinstance(values, Mapping):
+            return {member: self.tensor(f"{name}[{member}]", one) for member, one in values.items()}
+        if isinstance(values, list | tuple) and any(isinstance(one, np.ndarray | torch.Tensor) for one in values):
+            return [None if one is None else self.tensor(name, one) for one in values]
         if isinstance(values, torch.Tensor):
             if values.device != self.device or (values.is_floating_point() and values.dtype != self.dtype):
                 raise InputError(

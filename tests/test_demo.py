@@ -60,8 +60,34 @@ def test_dermoscopy_shows_what_the_method_is_for(tmp_path: Path):
     assert scores["all modalities, late fusion (additive)"] < 0.75
     assert max(scores["patch_a alone"], scores["features_b alone"]) < 0.75
     assert explanations["fused"].reliance.verdict.values.tolist() == ["used", "used"]
+    require_useful(tmp_path)
+    require_planted(explanations, printed, tmp_path)
     difference = pd.read_csv(tmp_path / "fused-minus-late.csv").query("quantity == 'score'").iloc[0]
     assert difference["lower"] > 0.3
+
+
+def require_useful(folder: Path) -> None:
+    """Neither patch is enough: models trained without one of them are far worse."""
+    useful = pd.read_csv(folder / "usefulness.csv").set_index(["quantity", "modality"])
+    for name in ("patch_a", "features_b"):
+        assert useful.loc[("lost", name), "lower"] > 0.1
+    assert abs(useful.loc[("gained", "patch_a"), "value"]) < 0.05
+    assert useful.loc["everything", "value"].item() > 0.85
+
+
+def require_planted(explanations: dict[str, ml.Explanation], printed: str, folder: Path) -> None:
+    """The corner of patch A is seen, and a model with randomised weights gets no verdict; both stand on the page."""
+    planted = pd.read_csv(folder / "fused-planting.csv")
+    shapley = planted.query("view == 'Shapley value'").set_index("step")["value"]
+    assert shapley["1.0"] == pytest.approx(1)
+    assert shapley["0.0"] == pytest.approx(float(explanations["fused"].shapley.contribution.sel(modality="patch_a")), abs=0.1)
+    assert shapley["0.0"] < shapley["0.5"] < shapley["1.0"]
+    words = " ".join(printed.split())
+    assert "Would a shortcut be seen? found: " in words
+    assert "patch_a: withheld: the model is no better than chance" in words
+    page = (folder / "fused.html").read_text(encoding="utf-8")
+    assert page.index("Found: the measured share grows") < page.index("<img")
+    assert "Would a shortcut be seen?" not in (folder / "late.html").read_text(encoding="utf-8")
 
 
 def _scores(printed: str) -> dict[str, float]:

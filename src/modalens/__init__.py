@@ -15,18 +15,24 @@ from modalens.baselines import (
     SampleMean,
     Zeros,
 )
+from modalens.batches import from_batches
 from modalens.errors import InputError, ModalensWarning
 from modalens.explanation import Explanation, compare, load
 from modalens.inspection import fusion_point
 from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Result, Shapley
 from modalens.modalities import Bag, Image, Modality, Series, Tabular, Text, Vector, Volume
 from modalens.pipeline import explain, plan
+from modalens.planting import Marker, Planting, plant
 from modalens.sensitivity import sensitivity, sweep
+from modalens.testing import ModelCheck, check_model
+from modalens.usefulness import Usefulness, usefulness
 
 if TYPE_CHECKING:
+    from modalens.models.answers import Answers
     from modalens.models.fusion import FusionPoint
 
 __all__ = [
+    "Answers",
     "Background",
     "Bag",
     "Baseline",
@@ -40,13 +46,16 @@ __all__ = [
     "InputError",
     "InterSHAP",
     "Interactions",
+    "Marker",
     "MaskToken",
     "Mean",
     "Measure",
     "ModalensWarning",
     "Modality",
     "Mode",
+    "ModelCheck",
     "Occlusion",
+    "Planting",
     "Reliance",
     "Removed",
     "Result",
@@ -55,21 +64,32 @@ __all__ = [
     "Shapley",
     "Tabular",
     "Text",
+    "Usefulness",
     "Vector",
     "Volume",
     "Zeros",
+    "check_model",
     "compare",
     "explain",
+    "from_batches",
     "fusion_point",
     "load",
     "plan",
+    "plant",
     "sensitivity",
     "sweep",
+    "usefulness",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """FusionPoint when it is asked for: it is made of torch modules, which those who have none need not wait for."""
+    """FusionPoint and Answers when they are asked for: they are torch modules, which those who have none need not wait
+    for.
+    """
+    if name == "Answers":
+        from modalens.models.answers import Answers
+
+        return Answers
     if name == "FusionPoint":
         from modalens.models.fusion import FusionPoint
 

@@ -1,4 +1,6 @@
-"""The same verbs from the shell: `modalens demo | explain | plan | inspect`. Exit codes: 0 done, 2 wrong input."""
+"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check`. Exit codes: 0 done, 1 a check found
+an obstacle, 2 wrong input.
+"""
 
 from __future__ import annotations
 
@@ -100,6 +102,24 @@ def inspect(study: StudyPath) -> None:
     for shown in _meeting(run, cost.separate):
         console.print(shown, highlight=False)
     console.print(f"\nWhat explaining the study would run\n{cost}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def check(study: StudyPath) -> None:
+    """Print what stands in the way of explaining a study, each obstacle with its remedy: whether the model can be called,
+    what its output means, whether it is repeatable and finite, follows every modality; and the cost. Runs a few rows
+    only. Ends with exit code 1 where there is an obstacle.
+
+    Example: [bold]modalens check study.yaml[/bold]
+    """
+    import modalens
+    from modalens.studyfile import read_study
+
+    run = read_study(study)
+    found = modalens.check_model(run.model, run.inputs, **run.settings)
+    _console(markup=False).print(found)
+    if not found.ok:
+        raise typer.Exit(1)
 
 
 def _meeting(run: StudyRun, separate: bool) -> Iterator[Table | str]:

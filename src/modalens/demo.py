@@ -18,8 +18,13 @@ from modalens import datasets
 from modalens.datasets import Cohort, Study, training
 from modalens.errors import ModalensWarning
 from modalens.explanation import Explanation, compare
+from modalens.folds import held_out
+from modalens.measures.performance import METRICS
+from modalens.modalities import Image
 from modalens.pipeline import explain
+from modalens.planting import Planting, plant
 from modalens.report.folder import open_folder, write_folder
+from modalens.usefulness import Usefulness, needed, usefulness
 
 PATIENTS = {"openi": 30}
 """Most held-out patients explained where 200 would take minutes, as a sentence encoder of 22 million parameters does."""
@@ -28,9 +33,17 @@ BACKGROUND = {"openi": 24}
 """Most training patients that stand in for what is absent, where all of them would take minutes."""
 
 
+PARTS_OF_TEST = 5
+"""Groups of held-out patients in which every model is scored, to see how much a score varies."""
+
+PLANTED = (0.0, 0.25, 0.5, 1.0)
+MARKED = 80
+"""Held-out patients of whom half are marked, and as many training patients."""
+
+
 def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> dict[str, Explanation]:
-    """Train a fused and a late-fusion model and one for each modality alone, explain the first two, print the tables
-    and write the folder.
+    """Train a fused and a late-fusion model, and models with and without each modality, explain the first two, plant a
+    shortcut into the fused one where it takes an image, print the tables and write the folder.
 
     Raises InputError for an unknown problem, and for a data package that is not installed.
     """
@@ -46,16 +59,27 @@ def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> 
     models = train_all(study, seed=seed)
     scores = score_table(study, models)
     console.print(_rich(scores, f"Test {study.metric}, {len(study.test)} held-out samples"))
+    useful = useful_for(study, models, seed=seed)
+    console.print(useful)
     explanations = {name: explain_study(study, models[name], seed=seed) for name in ("fused", "late")}
     console.print(explanations["fused"])
+    planted = plant_in(study, models["fused"], seed=seed)
+    if planted is not None:
+        console.print(planted)
     console.print(_beside(explanations), highlight=False)
     preface = f"{study.question} A model that fuses {len(study.modalities)} modalities was trained on {len(study.train)} samples and is explained on {explained(study)} held-out ones."
     written = write_folder(
-        explanations, folder, title=study.title, preface=preface, scores=scores.set_index("model"), notes=study.notes
+        explanations,
+        folder,
+        title=study.title,
+        preface=preface,
+        scores=scores.set_index("model"),
+        notes=study.notes,
+        planting={} if planted is None else {"fused": planted},
     )
-    compare(explanations["late"], explanations["fused"]).to_frame().to_csv(folder / "fused-minus-late.csv", index=False)
+    written += _write_beside(explanations, useful, planted, folder)
     console.print(
-        f"\nDone in {time.perf_counter() - started:.0f} s. Open {folder / 'fused.html'}; {len(written) + 1} files are in {folder}.",
+        f"\nDone in {time.perf_counter() - started:.0f} s. Open {folder / 'fused.html'}; {len(written)} files are in {folder}.",
         highlight=False,
         soft_wrap=True,
     )
@@ -71,6 +95,77 @@ def train_all(study: Study, *, seed: int, progress: bool = True) -> dict[str, nn
         f"{name} alone": training.train(study, modalities=[name], seed=seed, progress=progress)
         for name in study.modalities
     }
+
+
+def useful_for(study: Study, models: dict[str, nn.Module], *, seed: int, progress: bool = True) -> Usefulness:
+    """What each modality is useful for: models trained with all, with each alone, and without each, scored in several
+    groups of the held-out patients. The study's own cohorts are kept: neighbours in number look alike, and shuffled
+    folds would mix them.
+    """
+    subsets = needed(tuple(study.modalities))
+    tests = held_out(len(study.test), folds=PARTS_OF_TEST, seed=seed, groups=study.test.groups)
+    scores: dict[str | tuple[str, ...], list[float]] = {}
+    for subset in subsets:
+        known = "fused" if len(subset) == len(study.modalities) else f"{subset[0]} alone" if len(subset) == 1 else ""
+        model = models[known] if known else training.train(study, modalities=subset, seed=seed, progress=progress)
+        scores[subset] = [_score(model, study.test.take(rows), study.metric) for rows in tests]
+    held = len(study.test) / PARTS_OF_TEST
+    return usefulness(
+        scores=scores,
+        metric=study.metric,
+        labels=study.test.labels,
+        test_share=held / (held + len(study.train)),
+        seed=seed,
+    )
+
+
+def _score(model: nn.Module, cohort: Cohort, metric: str) -> float:
+    """A model's score on a cohort; NaN for an AUC of a single class."""
+    if metric == "auc" and len(np.unique(cohort.labels)) < 2:
+        return float("nan")
+    probability = torch.from_numpy(training.predict(model, cohort)).double().softmax(1).numpy()
+    return float(METRICS[metric](cohort.labels, probability, np.ones((1, len(cohort))))[0])
+
+
+def plant_in(study: Study, model: nn.Module, *, seed: int) -> Planting | None:
+    """A shortcut in the corner of the study's first image, mixed into the model; None where there is no image."""
+    images = [name for name, kind in study.modalities.items() if isinstance(kind, Image)]
+    if not images:
+        return None
+    cohort, background = _some(study.test, MARKED, seed), _some(study.train, MARKED, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModalensWarning)
+        return plant(
+            model,
+            cohort.inputs,
+            marker=images[0],
+            share=PLANTED,
+            labels=cohort.labels,
+            groups=cohort.groups,
+            background=background.inputs,
+            modalities=study.modalities,
+            link="softmax",
+            classes=study.classes,
+            seed=seed,
+        )
+
+
+def _write_beside(
+    explanations: dict[str, Explanation], useful: Usefulness, planted: Planting | None, folder: Path
+) -> list[Path]:
+    """The tables and the figure of what was trained and planted, and the two explanations compared."""
+    compared = compare(explanations["late"], explanations["fused"]).to_frame()
+    tables = {"fused-minus-late": compared, "usefulness": useful.to_frame()}
+    tables |= {} if planted is None else {"fused-planting": planted.to_frame()}
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    figure = useful.plot(explanations["fused"])
+    for ending in ("svg", "png"):
+        figure.savefig(folder / f"usefulness.{ending}", dpi=150, bbox_inches="tight")
+    return [
+        *(folder / f"{name}.csv" for name in tables),
+        *(folder / f"usefulness.{ending}" for ending in ("svg", "png")),
+    ]
 
 
 def score_table(study: Study, models: dict[str, nn.Module]) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def about(modality: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if f"modality {modality!r}" in str(error):
+        if f"modality {modality!r}" in str(error) or f"modality '{modality}[" in str(error):  # of it, or of its member
             raise
         raise InputError(f"modality {modality!r}: {error}") from error
 

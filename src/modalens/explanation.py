@@ -18,6 +18,7 @@ from rich.console import Console
 
 from modalens.errors import InputError, listed
 from modalens.measures import Result
+from modalens.stored import loaded_inputs, stored_inputs
 
 FORMAT = 1
 """Version of the saved layout."""
@@ -114,7 +115,7 @@ class Explanation:
         for name, result in self.results.items():
             tree.update(_groups(f"/{name}", result))
         if inputs:
-            tree["/inputs"] = _stored_inputs(self.inputs)
+            tree["/inputs"] = stored_inputs(self.inputs)
         tree["/"].attrs["digest"] = _digest(tree)
         try:
             xr.DataTree.from_dict({key: dataset.drop_encoding() for key, dataset in tree.items()}).to_netcdf(
@@ -153,11 +154,7 @@ def load(path: str | Path) -> Explanation:
     if tree.attrs.get("digest") != _digest({node.path: node.to_dataset(inherit=False) for node in tree.subtree}):
         raise InputError(f"{source} is damaged: its contents differ from what was saved; save the explanation again.")
     results = {name: _restored(tree[name]) for name in json.loads(tree.attrs["measures"])}
-    inputs = (
-        {str(name): _loaded_input(array) for name, array in tree["inputs"].dataset.data_vars.items()}
-        if "inputs" in tree.children
-        else {}
-    )
+    inputs = loaded_inputs(tree["inputs"].dataset) if "inputs" in tree.children else {}
     return Explanation(results=results, provenance=json.loads(tree.attrs["provenance"]), inputs=inputs)
 
 
@@ -334,30 +331,3 @@ def _digest(tree: Mapping[str, xr.Dataset]) -> str:
                 np.ascontiguousarray(values).tobytes() if number else repr(values.astype(str).tolist()).encode()
             )
     return digest.hexdigest()
-
-
-def _stored_inputs(inputs: Mapping[str, Any]) -> xr.Dataset:
-    stored = {}
-    for name, samples in inputs.items():
-        if isinstance(samples, pd.DataFrame):
-            frame = samples if all(kind.kind in "fiub" for kind in samples.dtypes) else samples.astype(str)
-            stored[name] = xr.DataArray(
-                frame.to_numpy(),
-                dims=("sample", f"{name}_column"),
-                coords={f"{name}_column": list(map(str, samples.columns))},
-            )
-            continue
-        tensor = type(samples).__module__.partition(".")[0] == "torch"
-        values = (
-            samples.detach().cpu().float().numpy() if tensor and samples.is_floating_point() else np.asarray(samples)
-        )
-        if values.dtype == object or values.dtype.kind in "UT":
-            values = values.astype(object)
-        stored[name] = xr.DataArray(values, dims=("sample", *(f"{name}_{axis}" for axis in range(1, values.ndim))))
-    return xr.Dataset(stored)
-
-
-def _loaded_input(array: xr.DataArray) -> Any:
-    if array.dtype.kind in "OUT" and array.ndim == 1:
-        return [str(text) for text in array.values]
-    return array

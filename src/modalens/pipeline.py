@@ -36,6 +36,7 @@ def explain(
     target: Any = "predicted",
     task: str | None = None,
     labels: Any = None,
+    units: str | None = None,
     classes: Sequence[str] | None = None,
     select: Selector = None,
     batch_size: BatchSize = None,
@@ -68,12 +69,17 @@ def explain(
         the other as a check. A name ("background", "conditional", "mean", "mode", "zeros", "sample_mean", "blur",
         "mask_token"), a Baseline, or modality -> either, holds for every measure.
     link : how outputs become probabilities: "softmax", "sigmoid" or "identity"; without it they must be in [0, 1].
-    output : the space that is scored: "probability", "logit" (log p_c - mean log p), "raw", or a function of the
-        model's output array.
-    target : "predicted" (the class predicted on the whole input), an output's name or position, or one a patient.
-    task : "classification", "multilabel", "regression"; inferred and said.
-    labels : class numbers or names (n,), 0/1 (n, labels), or values; used for scores only.
-    classes : names of the outputs.
+    output : the space that is scored: "probability", "logit" (log p_c - mean log p), "log-hazard" (log(-log S), of
+        survival at several times), "raw", or a function of the model's output array.
+    target : "predicted" (the class predicted on the whole input; several labels, values or times each by itself), an
+        output's name or position, or one a patient. "all": what is said of several labels leads with the sum over
+        them, which is `contribution` either way; each by itself is `by_output`.
+    task : "classification", "multilabel", "regression", inferred and said; or "survival": one column is a log-risk
+        (higher = earlier event), several are probabilities of surviving to each time.
+    labels : class numbers or names (n,), 0/1 (n, labels), or values; for survival (time, event), (n, 2), a structured
+        array or DataFrame of these, or a pair of arrays. Used for scores only.
+    units : of a regression's output, such as "mmHg".
+    classes : names of the outputs; the times of a survival, such as "5 years".
     select : which entry counts of a tuple, dict or ModelOutput: a key, a position, or a function.
     batch_size : rows a call of the model, or of each of its parts, {modality: rows, "head": rows}. By memory, or by a
         short measurement where the model is split; `provenance["batch_size"]` can be given back here.
@@ -124,6 +130,7 @@ def explain(
         target=target,
         task=task,
         labels=labels,
+        units=units,
         classes=classes,
         select=select,
         batch_size=batch_size,

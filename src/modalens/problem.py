@@ -16,7 +16,7 @@ import xarray as xr
 
 from modalens.errors import InputError, listed
 
-Task = Literal["classification", "multilabel", "regression"]
+Task = Literal["classification", "multilabel", "regression", "survival"]
 Draws = Literal["coalition", "part"]
 
 MEAN_BUDGET = 16 * 2**20
@@ -270,13 +270,17 @@ class Values:
         """Values with the blocks apart, shape (masks, blocks, samples, outputs), less those left out; with `single`,
         None unless every block is a single row.
         """
-        chosen = [self._blocks(mask, baseline, "coalition", space) for mask in masks]
-        sizes = [self._sizes(mask, baseline, "coalition") for mask in masks]
+        known = self._with_smaller(masks)
+        rows = {mask: self._blocks(mask, baseline, "coalition", space) for mask in known}
+        sizes = [self._sizes(mask, baseline, "coalition") for mask in known]
         deepest = max(sizes, key=len)
-        if single and any(size.max() > 1 for size in sizes):
+        if single and any(size.max() > 1 or len(size) not in (1, len(deepest)) for size in sizes):
             return None
         shape = (len(deepest), self.problem.samples, len(self.problem.outputs))
-        return np.stack([np.broadcast_to(block, shape) for block in chosen])[:, self._kept(deepest) > 0]
+        whole = np.stack([np.broadcast_to(rows[mask], shape) for mask in masks])
+        for place, smaller, members in self._of_smaller(masks):
+            whole[place][:, members] = np.broadcast_to(rows[smaller], shape)[:, members]
+        return whole[:, self._kept(deepest) > 0]
 
     def mean(
         self, masks: Sequence[Mask], baseline: str, *, space: str | None = None, draws: Draws = "coalition"
@@ -284,30 +288,35 @@ class Values:
         """v(mask): the mean output over background rows, shape (masks, samples, outputs); NaN where a sample has no
         such part.
         """
-        rows = [self._blocks(mask, baseline, draws, space) for mask in masks]
-        sizes = [self._kept(self._sizes(mask, baseline, draws)) for mask in masks]
-        means = np.empty((len(masks), self.problem.samples, len(self.problem.outputs)))
+        known = self._with_smaller(masks)
+        rows = [self._blocks(mask, baseline, draws, space) for mask in known]
+        sizes = [self._kept(self._sizes(mask, baseline, draws)) for mask in known]
+        means = np.empty((len(known), self.problem.samples, len(self.problem.outputs)))
         for alike in _runs([len(blocks) for blocks in rows], max(1, MEAN_BUDGET // (8 * max(map(np.size, rows))))):
             means[alike] = self._means(rows[alike], np.stack(sizes[alike]))
-        return means
+        found = means[: len(masks)]
+        place_of = {mask: place for place, mask in enumerate(known)}
+        for place, smaller, members in self._of_smaller(masks):
+            found[place, members] = means[place_of[smaller], members]
+        return found
+
+    def _with_smaller(self, masks: Sequence[Mask]) -> list[Mask]:
+        """The masks, and behind them those that they come to for samples that lack some of what is absent."""
+        asked = set(masks)
+        smaller = dict.fromkeys(smaller for _, smaller, _ in self._of_smaller(masks))
+        return [*masks, *(mask for mask in smaller if mask not in asked)]
+
+    def _of_smaller(self, masks: Sequence[Mask]) -> list[tuple[int, Mask, np.ndarray]]:
+        """The place of a mask, what it comes to for samples that lack some of what is absent, and which these are."""
+        if self.problem.available is None:
+            return []
+        return [(place, *one) for place, mask in enumerate(masks) for one in self.problem.effective(mask)]
 
     def _blocks(self, mask: Mask, baseline: str, draws: Draws, space: str | None) -> np.ndarray:
-        space = space or self.problem.space
-        found = self.table.get(self.key(mask, baseline, draws), {}).get(space)
-        others = list(self.problem.effective(mask)) if self.problem.available is not None else []
-        if not others:
-            return self._unknown() if found is None else found
-        sizes = self._sizes(mask, baseline, draws)
-        shape = (len(sizes), self.problem.samples, len(self.problem.outputs))
-        completed = np.full(shape, np.nan) if found is None else np.broadcast_to(found, shape).copy()
-        for smaller, members in others:
-            blocks = self._blocks(smaller, baseline, draws, space)
-            own = np.broadcast_to(blocks, (len(blocks), *shape[1:]))[:, members]
-            completed[:, members] = own if len(own) in (1, len(completed)) else own.mean(axis=0)
-        return completed
-
-    def _unknown(self) -> np.ndarray:
-        """Of a mask under which there was nobody to evaluate."""
+        """The values of a mask, block by block; NaN where there was nobody to evaluate."""
+        found = self.table.get(self.key(mask, baseline, draws), {}).get(space or self.problem.space)
+        if found is not None:
+            return found
         return np.full((1, self.problem.samples, len(self.problem.outputs)), np.nan)
 
     def _sizes(self, mask: Mask, baseline: str, draws: Draws) -> np.ndarray:

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from modalens.errors import listed
 from modalens.evaluation import Plan
 from modalens.problem import Values
+from modalens.quantity import quantity
 from modalens.setting import Prepared
 
 
@@ -44,8 +46,9 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
         "task": problem.task,
         "outputs": list(problem.outputs),
         "space": problem.space,
+        "units": prepared.readout.units,
         "link": prepared.readout.link,
-        "target": target if isinstance(target := prepared.setting.target, str | int) else "one a patient",
+        "target": _target_words(prepared.setting.target),
         "value_function": _value_words(prepared),
         "baselines": prepared.stand_ins.words(),
         "measures": {measure.key: measure.settings(problem) for measure in prepared.measures},
@@ -60,6 +63,12 @@ def provenance(prepared: Prepared, plan: Plan, values: Values, notes: Sequence[s
     }
 
 
+def _target_words(target: Any) -> str | int:
+    if isinstance(target, str):
+        return target
+    return int(target) if isinstance(target, int | np.integer) else "one a patient"
+
+
 @cache
 def _version(package: str) -> str:
     """Of an installed package: read from disk once."""
@@ -67,27 +76,45 @@ def _version(package: str) -> str:
 
 
 def _value_words(prepared: Prepared) -> str:
-    problem = prepared.problem
-    quantity = {
-        "probability": "probability",
-        "logit": "log-odds (log p_c - mean log p)",
-        "raw": "the model's own output",
-    }.get(problem.space, f"{problem.space} of the output")
-    if problem.target is None:
-        which = f"of each of {len(problem.outputs)} outputs by itself"
-    elif problem.predicted:
-        which = "of the class predicted on the whole input"
-    else:
-        which = (
-            ""
-            if len(problem.outputs) == 1
-            else f"of {problem.outputs[int(problem.target[0])]!r}"
-            if len(set(problem.target.tolist())) == 1
-            else "of the output named for each patient"
-        )
+    measured = " ".join(filter(None, (_quantity_words(prepared), _which_words(prepared))))
     linked = (
         "the link is applied to each row first, then rows are averaged"
         if prepared.readout.link
         else "rows are averaged"
     )
-    return f"v(S) = {' '.join(filter(None, (quantity, which)))}, with what is outside S replaced; {linked}"
+    own = f"; the model's own output is {said}" if (said := prepared.setting.model.says) else ""
+    return f"v(S) = {measured}, with what is outside S replaced; {linked}{own}"
+
+
+def _quantity_words(prepared: Prepared) -> str:
+    """What the outputs are."""
+    space, task, units = prepared.problem.space, prepared.problem.task, prepared.readout.units
+    exact = {
+        "logit": "log-odds, log p - log(1 - p)," if task == "multilabel" else "log-odds (log p_c - mean log p)",
+        "log-hazard": "log cumulative hazard, log(-log S),",
+    }
+    if space in exact:
+        return exact[space]
+    if task == "survival" and space == "raw":
+        return "the log-risk that the model returns (higher = earlier event)"
+    own = {"probability": quantity("probability", task=task), "raw": "the model's own output"}
+    words = own.get(space, f"{space} of the output")
+    return f"{words} in {units}" if units else words
+
+
+def _which_words(prepared: Prepared) -> str:
+    """Which of the outputs counts."""
+    problem = prepared.problem
+    survival, names = problem.task == "survival", listed(problem.outputs[:12])
+    if problem.target is None:
+        kind = {"multilabel": "labels", "survival": "times"}.get(problem.task, "outputs")
+        more = ", ..." if len(problem.outputs) > 12 else ""
+        return f"{'at' if survival else 'of'} each of {len(problem.outputs)} {kind} by itself ({names}{more})"
+    if problem.predicted:
+        return "of the class predicted on the whole input"
+    if len(problem.outputs) == 1:
+        return ""
+    one = len(set(problem.target.tolist())) == 1
+    if survival:
+        return f"at {problem.outputs[int(problem.target[0])]!r}" if one else "at the time named for each patient"
+    return f"of {problem.outputs[int(problem.target[0])]!r}" if one else "of the output named for each patient"

@@ -24,6 +24,7 @@ from modalens.evaluation.engine import (
     still_holds,
 )
 from modalens.explanation import Explanation
+from modalens.labels import checked_labels
 from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
 from modalens.modalities import Modality
 from modalens.modalities.patients import Patients, gather, gather_background
@@ -76,6 +77,7 @@ class Setting:
     link: str | None
     output: str | Callable[[np.ndarray], np.ndarray]
     task: str | None
+    units: str | None
     classes: Sequence[str] | None
     select: Selector
     batch_size: BatchSize
@@ -105,6 +107,7 @@ class Setting:
             link=self.link,
             output=self.output,
             task=self.task or self.model.task,
+            units=self.units,
             classes=self.classes if self.classes is not None else self.model.classes,
         )
 
@@ -132,7 +135,7 @@ class Setting:
             part_baselines=self.part,
             target=chosen,
             predicted=predicted,
-            labels=None if self.labels is None else _checked_labels(self.labels, samples, readout),
+            labels=None if self.labels is None else checked_labels(self.labels, samples, readout),
             groups=self.groups,
             seed=self.seed,
             confidence=self.confidence,
@@ -189,6 +192,7 @@ def prepare(
     target: Any = "predicted",
     task: str | None = None,
     labels: Any = None,
+    units: str | None = None,
     classes: Sequence[str] | None = None,
     select: Selector = None,
     batch_size: BatchSize = None,
@@ -234,6 +238,7 @@ def prepare(
         link=link,
         output=output,
         task=task,
+        units=units,
         classes=classes,
         select=select,
         batch_size=batch_size,
@@ -302,48 +307,6 @@ def _checked_groups(groups: Any, samples: int) -> np.ndarray | None:
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         raise InputError("groups: some are NaN; every sample needs its resampling unit.")
     return found
-
-
-def _checked_labels(labels: Any, samples: int, readout: Readout) -> np.ndarray:
-    """Labels as class positions (n,), 0/1 (n, outputs), or values."""
-    found = np.asarray(labels)
-    if found.ndim == 0:
-        raise InputError(
-            f"labels: expected one for each of the {samples} samples, came {labels!r}; give an array or list."
-        )
-    if len(found) != samples:
-        raise InputError(
-            f"labels: expected one for each of the {samples} samples, came {len(found)}; give those of the explained samples."
-        )
-    if readout.task == "regression":
-        if found.dtype.kind not in "fiub" or not np.isfinite(found.astype(float)).all():
-            raise InputError("labels: expected finite numbers for a regression.")
-        return found.reshape(samples, -1).astype(float)
-    if readout.task == "multilabel":
-        if found.shape != (samples, len(readout.outputs)) or not np.isin(found, (0, 1)).all():
-            raise InputError(
-                f"labels: a multilabel model needs 0 or 1 for each of its {len(readout.outputs)} outputs, shape {(samples, len(readout.outputs))}; came {found.shape}."
-            )
-        return found.astype(int)
-    found = found.reshape(-1) if found.ndim == 2 and found.shape[1] == 1 else found
-    names = list(readout.outputs)
-    if found.ndim == 1 and (
-        found.dtype.kind in "iub" or (found.dtype.kind == "f" and np.equal(np.mod(found, 1), 0).all())
-    ):
-        positions = found.astype(int)
-    elif found.ndim == 1 and all(str(label) in names for label in found):
-        positions = np.array([names.index(str(label)) for label in found])
-    else:
-        raise InputError(
-            f"labels: expected class numbers (n,) or names out of {listed(names[:8])}; came shape {found.shape} of {found.dtype}, such as {str(found.ravel()[0])!r}. "
-            "Name the outputs as the labels with classes=, or give numbers (of one-hot rows their argmax)."
-        )
-    if positions.min() < 0 or positions.max() >= max(len(names), 2):
-        raise InputError(
-            f"labels: class numbers from {positions.min()} to {positions.max()}, and the model has the outputs {listed(names[:8])} (0 to {len(names) - 1}); "
-            "give positions of outputs, from 0."
-        )
-    return positions
 
 
 def _resolution(raw: np.ndarray, values: np.ndarray, noise: float) -> float:

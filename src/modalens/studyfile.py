@@ -93,9 +93,10 @@ class StudyFile(_Checked):
     measures: str | list[str | dict[str, dict[str, Any]]] | None = None
     baseline: str | dict[str, str] | None = None
     link: Literal["softmax", "sigmoid", "identity"] | None = None
-    output: Literal["probability", "logit", "raw"] = "probability"
+    output: Literal["probability", "logit", "log-hazard", "raw"] = "probability"
     target: str | int = "predicted"
-    task: Literal["classification", "multilabel", "regression"] | None = None
+    task: Literal["classification", "multilabel", "regression", "survival"] | None = None
+    units: str | None = None
     classes: list[str] | None = None
     select: str | int | None = None
     batch_size: Rows | dict[str, Rows] | None = None
@@ -162,6 +163,7 @@ def read_study(path: str | Path) -> StudyRun:
             "output",
             "target",
             "task",
+            "units",
             "classes",
             "select",
             "batch_size",

@@ -39,7 +39,9 @@ def test_the_kind_that_samples_most_likely_are(samples: Any, kind: type[ml.Modal
 
 
 @pytest.mark.parametrize(
-    "samples", [np.zeros((1,) * 6), 3.0, {"values": np.zeros((2, 2))}], ids=["six axes", "a number", "a bundle"]
+    "samples",
+    [np.zeros((1,) * 6), 3.0, {}, {"input_ids": np.ones((2, 3), int)}],
+    ids=["six axes", "a number", "a bundle of nothing", "token ids"],
 )
 def test_what_is_no_kind_is_refused_by_name(samples: Any) -> None:
     with pytest.raises(ml.InputError, match="'scan'"):

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modalens.evaluation.memory import note_halving, out_of_memory
+from modalens.evaluation.memory import note_halving
 from modalens.evaluation.sources import PLAIN, Source, Sources
+from modalens.models.memory import out_of_memory
 from modalens.models.split import Arrays, Split
 from modalens.problem import Key
 

@@ -12,15 +12,6 @@ from modalens.errors import ModalensWarning
 from modalens.models.split import Grid
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether this says that there was not enough memory, of the machine or of an accelerator."""
-    torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
-        return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in said or "can't allocate memory" in said)
-
-
 def note_halving(rows: int) -> None:
     """Say that it happened, and give back what an accelerator holds in reserve."""
     torch = sys.modules.get("torch")

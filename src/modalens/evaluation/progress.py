@@ -11,8 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class Bar:
     """A progress bar that shows itself only where a run takes more than two seconds."""
 
-    def __init__(self, rows: int, wanted: bool | None) -> None:
+    def __init__(
+        self, rows: int, wanted: bool | None, *, doing: str = "evaluating the model", unit: str = "rows"
+    ) -> None:
         self.rows, self.wanted = rows, wanted
+        self.doing, self.unit = doing, unit
         self.started = time.monotonic()
         self.done = 0
         self.bar: Progress | None = None
@@ -27,12 +30,12 @@ class Bar:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("rows"),
+                TextColumn(self.unit),
                 TimeRemainingColumn(),
             )
             self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self.bar.start()
-            self.task = self.bar.add_task("evaluating the model", total=self.rows)
+            self.task = self.bar.add_task(self.doing, total=self.rows)
         if self.bar is not None:
             self.bar.update(self.task, completed=self.done)
 

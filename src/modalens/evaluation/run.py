@@ -9,7 +9,7 @@ import numpy as np
 
 from modalens.evaluation.checks import require_finite
 from modalens.evaluation.encodings import Grids, encode_common, encode_own
-from modalens.evaluation.memory import halved, note_halving, out_of_memory, rows_in
+from modalens.evaluation.memory import halved, note_halving, rows_in
 from modalens.evaluation.plan import Plan, batches
 from modalens.evaluation.progress import Bar
 from modalens.evaluation.sources import Sources
@@ -17,6 +17,7 @@ from modalens.evaluation.standins import StandIns
 from modalens.evaluation.table import Table
 from modalens.models import Readout, read
 from modalens.models.readout import Selector
+from modalens.models.memory import out_of_memory
 from modalens.models.split import Arrays, Grid, Split
 
 

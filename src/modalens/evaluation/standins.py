@@ -174,10 +174,11 @@ class StandIns:
         )
 
     def rows(self, mask: Mask) -> np.ndarray:
-        """The patients that have the mask's absent modalities and parts: nothing can be taken from the others."""
-        return np.flatnonzero(
-            np.logical_and.reduce([np.ones(len(self.patients), dtype=bool), *(self._has(*one) for one in mask.absent)])
-        )
+        """The patients that have the mask's absent modalities and parts: nothing can be taken from the others. What the
+        model does not look at is not asked for, since the mask without it is the same evaluation.
+        """
+        has = [self._has(name, parts) for name, parts in mask.absent if name not in self.ignored]
+        return np.flatnonzero(np.logical_and.reduce([np.ones(len(self.patients), dtype=bool), *has]))
 
     def _has(self, name: str, parts: tuple[int, ...] | None) -> np.ndarray:
         has = self.patients.having(name)

@@ -34,6 +34,8 @@ class Measure(ABC):
 
     default_name: ClassVar[str]
     title: ClassVar[str]
+    fewest: ClassVar[int] = 1
+    """The modalities that a patient must have for the measure to say anything."""
     citation: ClassVar[str]
     """BibTeX of the papers that the measure is from."""
 
@@ -80,12 +82,8 @@ class Measure(ABC):
         draws, resampled, why = self.bootstrap(problem, samples, found)
         details = self.details(problem, values, samples)
         if problem.available is not None:
-            details = availability.of_those_who_have(problem, details) | self.by_set(problem, samples)
-            reasons |= (
-                {"standard_error": "patients differ in the modalities that they have"}
-                if "standard_error" in details
-                else {}
-            )
+            details = availability.of_those_who_have(problem, details, self.fewest) | self.by_set(problem, samples)
+            reasons |= availability.reasons(problem, {**found, **details})
         return Result(
             measure=self.key,
             title=self.title,
@@ -105,7 +103,7 @@ class Measure(ABC):
         """
         if problem.available is None:
             return self.summarise(problem, samples, weights)
-        return availability.over_sets(problem, partial(self.summarise, problem, samples), weights)
+        return availability.over_sets(problem, partial(self.summarise, problem, samples), weights, self.fewest)
 
     def by_set(self, problem: Problem, samples: Arrays) -> Arrays:
         """The contribution among the patients who have the same modalities, (available, modality)."""

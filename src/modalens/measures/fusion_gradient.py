@@ -315,10 +315,10 @@ def _spread(along: np.ndarray) -> np.ndarray:
 
 
 def _accuracy(problem: Problem, values: Values) -> dict[str, float]:
-    """How often the model is right, and how often the most frequent answer would be; nothing without labels or for a
-    regression.
+    """How often the model is right, and how often the most frequent answer would be; nothing without labels, for a
+    regression or a survival.
     """
-    if problem.labels is None or problem.task == "regression" or "probability" not in problem.spaces:
+    if problem.labels is None or problem.task in ("regression", "survival") or "probability" not in problem.spaces:
         return {}
     probability = values.mean([PRESENT], problem.part_baselines[0], space="probability", draws="part")[0]
     right = METRICS["accuracy"](problem.labels, probability, np.ones((1, problem.samples)))

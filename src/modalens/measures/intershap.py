@@ -63,6 +63,7 @@ class InterSHAP(Measure):
     reading: Literal["paper", "absolute", "package"] | None = None
 
     default_name: ClassVar[str] = "intershap"
+    fewest: ClassVar[int] = 2
     title: ClassVar[str] = "Cross-modal interaction (InterSHAP)"
     citation: ClassVar[str] = """@inproceedings{wenderoth2025measuring,
   title = {Measuring Cross-Modal Interactions in Multimodal Models},
@@ -209,19 +210,29 @@ class InterSHAP(Measure):
 
 
 def _additive_games(problem: Problem, values: Values) -> dict[str, np.ndarray]:
-    """v(S) of the model's best additive approximation, in every space: additive on the log-odds where there are any;
-    nothing where single background rows are not kept.
+    """v(S) of the model's best additive approximation, in every space: additive on the log-odds, or the log hazard of
+    a survival, where there are any; nothing where single background rows are not kept.
     """
-    base = "logit" if "logit" in problem.spaces else problem.space
+    base = next((space for space in ("logit", "log-hazard") if space in problem.spaces), problem.space)
     rows = values.blocks_of(problem.coalition_masks, problem.coalition_baselines[0], space=base, single=True)
     if rows is None:
         return {}
     additive = indices.additive_projection(rows)
     games = {f"additive {base}": additive.mean(axis=1)}
-    if base != "logit":
-        return games
-    probability = expit(additive) if problem.task == "multilabel" else softmax(additive, axis=-1)
-    return games | {"additive probability": np.asarray(probability).mean(axis=1)}
+    if "probability" in problem.spaces and base != "probability":
+        games["additive probability"] = _probability(problem, additive).mean(axis=1)
+    return games
+
+
+def _probability(problem: Problem, additive: np.ndarray) -> np.ndarray:
+    """The probabilities that belong to log-odds, or to log cumulative hazards, outputs on the last axis."""
+    match problem.task:
+        case "survival":
+            return np.asarray(np.exp(-np.exp(additive)))
+        case "multilabel":
+            return np.asarray(expit(additive))
+        case _:
+            return np.asarray(softmax(additive, axis=-1))
 
 
 def _null(additive: xr.DataArray | None, score: xr.DataArray) -> xr.DataArray:

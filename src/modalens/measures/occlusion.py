@@ -11,6 +11,7 @@ import xarray as xr
 
 from modalens import statistics
 from modalens.errors import choice
+from modalens.measures import availability
 from modalens.measures.base import Arrays, Measure, by_output, error_reason
 from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
 
@@ -115,11 +116,7 @@ class Occlusion(Measure):
             "standard_error": statistics.ratio_standard_error(per_patient, problem.groups).where(total > floor),
             "parts": signed,
             "part_count": counts,
-            "part_contribution": {
-                name: abs(changes).sum("output").mean("sample") / (total if total > floor else np.nan)
-                for name, changes in signed.items()
-                if problem.shared_parts(name)
-            },
+            "part_contribution": self._part_contribution(problem, signed),
         }
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
@@ -142,12 +139,30 @@ class Occlusion(Measure):
             without = values.mean([Mask.part(name, part) for part in parts], baseline, draws="part")
             labels = problem.part_names[name][0] if problem.shared_parts(name) else parts
             changes = by_output(problem, present - without, ("part", labels)).transpose("sample", "part", "output")
-            signed[name] = (
+            own = (
                 changes
                 if problem.shared_parts(name)
                 else changes.assign_coords(word=(("sample", "part"), _words(problem.part_names[name], len(parts))))
             )
+            signed[name] = availability.where_had(problem, name, own)
         return signed
+
+    def _part_contribution(self, problem: Problem, signed: Mapping[str, xr.DataArray]) -> Arrays:
+        """m_i^l of the parts that samples share; among those who have the same modalities, as the contribution is."""
+        amounts = {name: abs(changes).sum("output", min_count=1) for name, changes in signed.items()}
+        floor = self._floor(problem)
+
+        def shares(weights: xr.DataArray) -> Arrays:
+            means = {name: statistics.average(amount, weights) for name, amount in amounts.items()}
+            total = sum(float(mean.sum()) for mean in means.values())
+            return {
+                name: mean / (total if total > floor else np.nan)
+                for name, mean in means.items()
+                if problem.shared_parts(name)
+            }
+
+        weights = statistics.uniform_weights(problem.samples)
+        return shares(weights) if problem.available is None else availability.over_sets(problem, shares, weights)
 
     def _whole(self, problem: Problem, values: Values, baseline: str) -> xr.DataArray:
         """|p0 - p without the whole modality|: (modality, sample, output)."""

@@ -1,5 +1,5 @@
 """How well outputs agree with labels, under many weightings of the samples at once: accuracy, area under the ROC
-curve, R squared.
+curve, R squared, concordance with survival times.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+PAIR_BUDGET = 32 * 2**20
+"""Bytes of pairs of samples that are compared at a time."""
 
 
 def accuracy(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -63,4 +66,62 @@ def r_squared(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> n
     return np.asarray((1 - weights @ (values - outputs) ** 2 / np.where(total > 0, total, np.nan)).mean(axis=1))
 
 
-METRICS: dict[str, Metric] = {"auc": auc, "accuracy": accuracy, "r2": r_squared}
+def concordance(labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Harrell's c: of the comparable pairs, the weighted share in which the sample with the earlier event has the
+    higher risk; equal risks count half. NaN for a draw without such a pair.
+
+    A pair is comparable where the shorter time ended in an event; of two equal times, where one ended in an event and
+    the other was censored, who survived longer. Labels (n, 2) are times and events, outputs (n, 1) a risk, or (n,
+    times) probabilities of surviving, of which the risk is 1 - S, the mean over times. Weights (draws, n); a pair
+    weighs w_i w_j.
+    """
+    risk = outputs[:, 0] if outputs.shape[1] == 1 else 1 - outputs.mean(axis=1)
+    time, event = labels[:, 0], labels[:, 1] > 0
+    right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for early in _chunks(np.flatnonzero(event), len(time) + len(weights)):
+        later = outlives(time, event, early)
+        higher = (risk[early, None] > risk) + 0.5 * (risk[early, None] == risk)
+        right += (weights[:, early] * (weights @ (later * higher).T)).sum(axis=1)
+        pairs += (weights[:, early] * (weights @ later.T.astype(float))).sum(axis=1)
+    return right / np.where(pairs > 0, pairs, np.nan)
+
+
+def outlives(time: np.ndarray, event: np.ndarray, early: np.ndarray) -> np.ndarray:
+    """Which samples are known to have survived longer than each of these, who had an event: (early, n)."""
+    return np.asarray((time > time[early, None]) | ((time == time[early, None]) & ~event))
+
+
+def has_comparable_pair(labels: np.ndarray) -> bool:
+    """Whether somebody is known to have survived longer than another; labels (n, 2) are times and events."""
+    time, event = labels[:, 0], labels[:, 1] > 0
+    return bool(event.any()) and bool(outlives(time, event, np.flatnonzero(event)[[time[event].argmin()]]).any())
+
+
+def _chunks(rows: np.ndarray, width: int) -> list[np.ndarray]:
+    """The rows in runs, whose arrays of this width fit into the budget."""
+    size = max(1, PAIR_BUDGET // (8 * width))
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+METRICS: dict[str, Metric] = {"auc": auc, "accuracy": accuracy, "r2": r_squared, "concordance": concordance}
+
+OF_TASK: dict[str, tuple[str, ...]] = {
+    "classification": ("auc", "accuracy"),
+    "multilabel": ("auc", "accuracy"),
+    "regression": ("r2",),
+    "survival": ("concordance",),
+}
+"""The metrics that fit a task, the default first."""
+
+
+def chance(metric: str, labels: np.ndarray) -> float:
+    """The score of a model that knows nothing of the patient: 0.5 of an AUC or a concordance, 0 of R squared, and of
+    an accuracy that of always naming the commonest class.
+    """
+    if metric == "accuracy":
+        shares = np.bincount(labels) / len(labels) if labels.ndim == 1 else labels.mean(axis=0)
+        return float(shares.max() if labels.ndim == 1 else np.maximum(shares, 1 - shares).mean())
+    return KNOWS_NOTHING[metric]
+
+
+KNOWS_NOTHING = {"auc": 0.5, "concordance": 0.5, "r2": 0.0}

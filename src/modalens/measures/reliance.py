@@ -16,11 +16,14 @@ from modalens import statistics
 from modalens.errors import InputError, ModalensWarning, choice, listed
 from modalens.measures.base import Arrays, Measure, by_output
 from modalens.measures.occlusion import Occlusion
-from modalens.measures.performance import METRICS, one_against_the_rest, varying
+from modalens.measures.performance import METRICS, OF_TASK, chance, has_comparable_pair, one_against_the_rest, varying
 from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
 
 COLLAPSE = 0.05
 """A modality with a smaller share counts as ignored: a convention."""
+
+NEEDED = {"auc": "classes", "accuracy": "classes", "r2": "values", "concordance": "survival times"}
+"""What labels a metric takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +36,9 @@ class Reliance(Measure):
 
     Parameters
     ----------
-    metric : "auc" (mean of each output against the rest; the default for classes and labels), "accuracy", or "r2"
-        (the default for regression).
+    metric : "auc" (mean of each output against the rest; the default for classes and labels), "accuracy", "r2" (the
+        default for regression), or "concordance" (Harrell's c, the default for survival: of pairs whose order is
+        known, the share that the risk orders the same way, ties half; of several times, the mean of 1 - S is the risk).
     collapse : a modality counts as ignored where the upper bound of its contribution by occlusion lies below this
         share, a convention.
 
@@ -42,8 +46,9 @@ class Reliance(Measure):
     ------
     everything: the score on the whole inputs. alone (modality), without (modality): with the others replaced, with
         this one replaced. lost (modality): everything - without.
-    verdict (modality): "used", "ignored" (below `collapse` as it is cut, and as one part under every baseline), or
-        "withheld: ..." where baselines disagree or there is no interval.
+    verdict (modality): "used", "ignored" (below `collapse` as it is cut, for every label where there are several, and
+        as one part under every baseline), or "withheld: ..." where baselines disagree, there is no interval, or the
+        interval of the score with everything does not lie above chance.
 
     Example
     -------
@@ -54,7 +59,7 @@ class Reliance(Measure):
     (array([0.5, 1. ]), ['used', 'ignored'])
     """
 
-    metric: Literal["auc", "accuracy", "r2"] | None = None
+    metric: Literal["auc", "accuracy", "r2", "concordance"] | None = None
     collapse: float = COLLAPSE
     occlusion: Occlusion = field(default_factory=Occlusion)
 
@@ -91,26 +96,20 @@ class Reliance(Measure):
         }
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
-        metric = METRICS[self._metric(problem)]
-        labels = self._require_labels(problem)
+        found = {name: self._scored(problem, outputs, weights) for name, outputs in samples.items()}
+        found["everything"] = found["everything"].isel(modality=0, drop=True)
+        return found | ({"lost": found["everything"] - found["without"]} if "without" in found else {})
+
+    def _scored(self, problem: Problem, outputs: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
+        """The score of each of these outputs, (modality), and (draw) where there are draws of weights."""
+        metric, labels = METRICS[self._metric(problem)], self._require_labels(problem)
         rows = np.atleast_2d(weights.transpose(..., "sample").values)
-
-        def scored(outputs: xr.DataArray) -> xr.DataArray:
-            scores = [
-                metric(labels, _by_class(problem, outputs.sel(modality=name).values), rows)
-                for name in outputs.modality.values
-            ]
-            found = xr.DataArray(scores, dims=("modality", "draw"), coords={"modality": outputs.modality})
-            return found if "draw" in weights.dims else found.isel(draw=0)
-
-        everything = scored(samples["everything"]).isel(modality=0, drop=True)
-        without = scored(samples["without"])
-        return {
-            "everything": everything,
-            "alone": scored(samples["alone"]),
-            "without": without,
-            "lost": everything - without,
-        }
+        scores = [
+            metric(labels, _by_class(problem, outputs.sel(modality=name).values), rows)
+            for name in outputs.modality.values
+        ]
+        found = xr.DataArray(scores, dims=("modality", "draw"), coords={"modality": outputs.modality})
+        return found if "draw" in weights.dims else found.isel(draw=0)
 
     def details(
         self, problem: Problem, values: Values, samples: Arrays
@@ -125,7 +124,12 @@ class Reliance(Measure):
         found = self.occlusion.numbers(problem, changes, statistics.uniform_weights(problem.samples))
         draws, *_ = self.occlusion.bootstrap(problem, changes, found)
         bounds = statistics.interval(draws, problem.confidence) if problem.confidence else xr.Dataset()
-        verdicts = [self._verdict(bounds, name) for name in problem.modalities]
+        each = problem.task == "multilabel"
+        no_better = self._no_better_than_chance(problem, samples)
+        verdicts = [
+            no_better or self._verdict(bounds, name, "by_output" if each else "contribution")
+            for name in problem.modalities
+        ]
         return {
             "verdict": xr.DataArray(
                 np.array(verdicts, dtype=object), dims="modality", coords={"modality": list(problem.modalities)}
@@ -134,7 +138,9 @@ class Reliance(Measure):
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         undefined = [name for name, array in found.items() if np.isnan(array.values).any()]
-        return dict.fromkeys(undefined, "the labels are all the same, so there is nothing to predict")
+        survival = problem.task == "survival"
+        why = "no pair of patients has a known order of events" if survival else "the labels are all the same"
+        return dict.fromkeys(undefined, f"{why}, so there is nothing to predict")
 
     def settings(self, problem: Problem) -> dict[str, Any]:
         return {
@@ -151,12 +157,14 @@ class Reliance(Measure):
         known = varying(one_against_the_rest(self._require_labels(problem), len(problem.outputs)))
         return [name for name, scored in zip(problem.outputs, known, strict=True) if not scored]
 
-    def _verdict(self, bounds: xr.Dataset, name: str) -> str:
-        """Ignored, used, or why neither can be said; from the intervals of occlusion."""
+    def _verdict(self, bounds: xr.Dataset, name: str, share: str) -> str:
+        """Ignored, used, or why neither can be said; from the intervals of occlusion. A modality is not ignored that one
+        of several labels reads.
+        """
         if "contribution" not in bounds or bool(bounds["contribution"].isnull().any()):
             return "withheld: no interval"
         upper = bounds.sel(bound="upper", modality=name)
-        as_cut = bool(upper["contribution"] < self.collapse)
+        as_cut = bool(upper[share].max() < self.collapse)
         whole = upper["anchor_by_baseline"] < self.collapse
         if bool(whole.all()):
             return "ignored" if as_cut else "withheld: ignored as one part, but not as it is cut"
@@ -165,18 +173,29 @@ class Reliance(Measure):
         below = ", ".join(map(str, whole.baseline.values[whole.values]))
         return f"withheld: baselines disagree (ignored under {below} only)"
 
+    def _no_better_than_chance(self, problem: Problem, samples: Arrays) -> str:
+        """Why no verdict is given, where the interval of the score with everything does not lie above chance."""
+        whole = {"everything": samples["everything"]}
+        found = self.numbers(problem, whole, statistics.uniform_weights(problem.samples))
+        draws, *_ = self.bootstrap(problem, whole, found)
+        if problem.confidence is None:
+            return ""
+        lower = statistics.interval(draws, problem.confidence)["everything"].sel(bound="lower")
+        known = chance(self._metric(problem), self._require_labels(problem))
+        return "withheld: the model is no better than chance" if float(lower) <= known else ""
+
     def _metric(self, problem: Problem) -> str:
-        return self.metric or ("r2" if problem.task == "regression" else "auc")
+        return self.metric or OF_TASK[problem.task][0]
 
     def _require_labels(self, problem: Problem) -> np.ndarray:
         if problem.labels is None:
             raise InputError(
                 "Reliance scores the model against labels, and none were given: labels= one a patient, or leave Reliance out."
             )
-        metric, classes = self._metric(problem), problem.task != "regression"
-        if classes == (metric == "r2"):
+        metric = self._metric(problem)
+        if metric not in OF_TASK[problem.task]:
             raise InputError(
-                f"Reliance(metric={metric!r}) needs {'values' if classes else 'classes'}, and the task is {problem.task}: use metric={'auc' if classes else 'r2'!r}."
+                f"Reliance(metric={metric!r}) needs {NEEDED[metric]}, and the task is {problem.task}: use metric={OF_TASK[problem.task][0]!r}."
             )
         if (
             metric == "accuracy"
@@ -190,6 +209,10 @@ class Reliance(Measure):
             raise InputError(
                 f"labels: expected a value for each of the outputs {listed(problem.outputs)}, came {problem.labels.shape[1]} a patient; "
                 f"give labels of shape {(problem.samples, len(problem.outputs))}."
+            )
+        if metric == "concordance" and not has_comparable_pair(problem.labels):
+            raise InputError(
+                "labels: a concordance needs an event, and a patient who is known to have survived longer; these have no such pair; give more patients, or leave Reliance out."
             )
         if metric == "auc" and not varying(one_against_the_rest(problem.labels, max(2, len(problem.outputs)))).any():
             raise InputError(

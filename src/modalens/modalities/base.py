@@ -86,6 +86,10 @@ class Modality(ABC):
     def canonical(self, name: str, samples: Any) -> np.ndarray:
         """The samples in canonical form, checked: finite, of the expected shape."""
 
+    def unchecked(self, samples: Any) -> np.ndarray:
+        """The samples in canonical form, whatever they are: what a model is given of patients who lack the modality."""
+        return open_container(samples)[1]
+
     @abstractmethod
     def restore(self, samples: np.ndarray) -> Any:
         """Canonical samples in the form in which they came, as the model expects them."""
@@ -203,8 +207,10 @@ class Modality(ABC):
 
 
 def is_tensor(samples: Any) -> bool:
-    """Whether this is a torch tensor; torch is not imported for those who have none."""
-    return type(samples).__module__.partition(".")[0] == "torch"
+    """Whether this is a torch tensor, or of a kind made from one, such as MONAI's; torch is not imported for those who
+    have none.
+    """
+    return any((kind.__module__, kind.__name__) == ("torch", "Tensor") for kind in type(samples).__mro__)
 
 
 def open_container(samples: Any) -> tuple[Container, np.ndarray]:
@@ -217,6 +223,8 @@ def open_container(samples: Any) -> tuple[Container, np.ndarray]:
         tensor = samples.detach().cpu()
         values = tensor.float().numpy() if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
         return Container(kind="tensor", dtype=(samples.dtype, samples.device)), values
+    if isinstance(samples, list | tuple) and all(map(is_tensor, samples)):
+        samples = [open_container(sample)[1] for sample in samples]
     try:
         values = np.asarray(samples)
     except ValueError as error:

@@ -23,13 +23,18 @@ from modalens.modalities.base import (
     open_container,
     require_finite,
 )
+from modalens.modalities.text import Text
 
 Members = dict[str, np.ndarray]
+
+IDS = "input_ids"
+"""What token ids are called by those who make them: they lead, whatever comes first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle(Modality):
-    """A dict of arrays with the patient first, held as one array of records. `lead` is the kind of its first member.
+    """A dict of arrays with the patient first, held as one array of records. `lead` is the kind of its first member
+    (of token ids with others: of `input_ids`).
 
     A fill is made of each member's own: those that follow the leading one are filled by their mean (whole numbers by
     the most frequent value), by zero, or by a constant of their own, `Constant(value={"values": 0, "mask": 0})`;
@@ -51,7 +56,8 @@ class Bundle(Modality):
     # samples -----------------------------------------------------------------------------------------------------------
 
     def resolve(self, name: str, samples: Any) -> Self:
-        first, *rest = samples
+        first = IDS if isinstance(self.lead, Text) and IDS in samples else next(iter(samples))
+        rest = [one for one in samples if one != first]
         containers = {one: _opened(name, one, samples[one])[0] for one in rest}
         return replace(self, lead=self.lead.resolve(name, samples[first]), others=containers, name=first)
 
@@ -61,18 +67,20 @@ class Bundle(Modality):
             raise InputError(
                 f"modality {name!r}: expected a dict of {listed(self.members)}, came {came}; give the same members for all patients."
             )
-        members = {self.name: self.lead.canonical(name, samples[self.name])}
+        members = {self.name: self.lead.canonical(f"{name}[{self.name}]", samples[self.name])}
         for one in self.others:
-            _, values = _opened(name, one, samples[one])
-            with_name = f"{name}[{one}]"
-            require_finite(with_name, values)
-            members[one] = values
+            _, members[one] = _opened(name, one, samples[one])
+            require_finite(f"{name}[{one}]", members[one])
         counts = [len(values) for values in members.values()]
         if len(set(counts)) > 1:
             raise InputError(
                 f"modality {name!r}: its members {listed(members)} hold {listed(counts)} samples; row k of each must be the same patient."
             )
         return _records(members)
+
+    def unchecked(self, samples: Any) -> np.ndarray:
+        rest = {one: open_container(samples[one])[1] for one in self.others}
+        return _records({self.name: self.lead.unchecked(samples[self.name])} | rest)
 
     def restore(self, samples: np.ndarray) -> dict[str, Any]:
         return {self.name: self.lead.restore(np.ascontiguousarray(samples[self.name]))} | {
@@ -134,17 +142,10 @@ class Bundle(Modality):
         return self._filled(self.lead.mode(background[self.name]), background, most_frequent)
 
     def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
-        if isinstance(value, Mapping):
-            unknown = [one for one in value if one not in self.members]
-            missing = [one for one in self.members if one not in value]
-            if unknown or missing:
-                raise InputError(
-                    f"Constant of {listed(value)} for members {listed(self.members)}: unknown {listed(unknown)}, missing {listed(missing)}; give each member its value."
-                )
-        of = value if isinstance(value, Mapping) else dict.fromkeys(self.members, value)
+        of = value_of_each(self.members, value)
         lead = self.lead.constant(samples[self.name], of[self.name])
         rest = {
-            one: np.broadcast_to(np.asarray(of[one]), (len(lead), *samples[one].shape[1:])).astype(samples[one].dtype)
+            one: np.repeat(constant_like(samples[one].dtype, samples[one].shape[1:], of[one]), len(lead), axis=0)
             for one in self.others
         }
         return _records({self.name: lead} | rest)
@@ -159,15 +160,19 @@ class Bundle(Modality):
         return self._led(samples, self.lead.mask_token(samples[self.name], token))
 
     def removed(self, samples: np.ndarray) -> np.ndarray:
-        masks = [one for one in self.others if "mask" in one.lower()]
+        masks = [one for one in self.others if "mask" in one.lower() and "padding" not in one.lower()]
         if not masks:
             raise InputError(
-                f"nothing can be removed from it: no member of {listed(self.members)} has the word mask in its name; "
-                "give one that is 0 where something is absent, such as attention_mask, or use another baseline."
+                f"nothing can be removed from it: no member of {listed(self.members)} is a mask by its name; "
+                "give one that is 0 where something is absent, such as attention_mask (a padding mask is often 1 there), or use another baseline."
             )
+        # What belongs to no part, such as the tokens that begin and end a text, stays.
+        where = self.cut(samples).where
+        inside = where >= 0 if where.dtype != object else np.ones((len(samples), 1), dtype=bool)
         gone = samples.copy()
         for one in masks:
-            gone[one] = 0
+            follows = following(inside, samples[one].shape)
+            gone[one] = 0 if follows is None else np.where(follows, 0, samples[one])
         return gone
 
     def outside(self, fill: np.ndarray, background: np.ndarray) -> float:
@@ -197,6 +202,34 @@ def following(gone: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     gone = gone.reshape(gone.shape + (1,) * (len(shape) - gone.ndim))
     fits = gone.ndim == len(shape) and all(gone.shape[axis] in (1, shape[axis]) for axis in range(1, len(shape)))
     return gone if fits else None
+
+
+def value_of_each(members: Sequence[str], value: Any) -> Mapping[str, Any]:
+    """The constant of each member: its own, or one for all."""
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(members, value)
+    unknown = [one for one in value if one not in members]
+    missing = [one for one in members if one not in value]
+    if unknown or missing:
+        raise InputError(
+            f"Constant of {listed(value)} for members {listed(members)}: unknown {listed(unknown)}, missing {listed(missing)}; give each member its value."
+        )
+    return value
+
+
+def constant_like(dtype: np.dtype, shape: tuple[int, ...], value: Any) -> np.ndarray:
+    """An array (1, *shape) of this value, in this type; rounded for whole numbers."""
+    try:
+        values = np.broadcast_to(np.asarray(value, dtype=np.float64), (1, *shape))
+    except ValueError as error:
+        raise InputError(
+            f"Constant {value!r:.60} for samples of shape {shape}: expected one number, or an array of that shape; give one."
+        ) from error
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"Constant {value!r:.60} is NaN or infinite; expected finite numbers. Give what a patient could have."
+        )
+    return (np.rint(values) if dtype.kind in "iub" else values).astype(dtype)
 
 
 def _opened(name: str, member: str, samples: Any) -> tuple[Container, np.ndarray]:

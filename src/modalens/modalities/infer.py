@@ -58,27 +58,36 @@ def infer(name: str, samples: Any) -> Modality:
 
 
 def fitted(kind: Modality, samples: Any) -> Modality:
-    """The kind as samples of this form need it: several members make a bundle, series of different length are held
-    one by one.
+    """The kind as samples of this form need it: several members make a bundle, series of different length, or of which
+    some are None, are held one by one.
     """
     if isinstance(kind, ItemModality):
         return kind
     members = list(samples.values()) if isinstance(samples, Mapping) else [samples]
-    if isinstance(kind, Series) and any(map(is_ragged, members)):
+    if isinstance(kind, Series) and any(is_ragged(member) or _has_none(member) for member in members):
         return Ragged(parts=kind.parts, by=kind.by, window=kind.window, names=kind.names)
     return Bundle(lead=kind) if isinstance(samples, Mapping) else kind
 
 
-def _infer_bundle(name: str, samples: Mapping[str, Any]) -> Modality:
-    if not samples:
+def require_members(name: str, samples: Any) -> None:
+    """Refuse a bundle of nothing."""
+    if isinstance(samples, Mapping) and not samples:
         raise InputError(
-            f"modality {name!r}: an empty dict; give its arrays by name, such as {{'values': array, 'mask': array}}."
+            f"modality {name!r}: expected its arrays by name, came an empty dict; give them, such as {{'values': array, 'mask': array}}."
         )
+
+
+def _infer_bundle(name: str, samples: Mapping[str, Any]) -> Modality:
+    require_members(name, samples)
     if "input_ids" in samples:
         raise InputError(
             f"modality {name!r}: token ids need their tokenizer, to know words from padding: modalities={{{name!r}: ml.Text(tokenizer)}}."
         )
     return infer(name, next(iter(samples.values())))
+
+
+def _has_none(samples: Any) -> bool:
+    return isinstance(samples, list | tuple) and any(sample is None for sample in samples)
 
 
 def _has_text(samples: Any) -> bool:

@@ -25,7 +25,7 @@ from modalens.modalities.base import (
     require_finite,
     scaled_distances,
 )
-from modalens.modalities.bundle import following
+from modalens.modalities.bundle import constant_like, following, value_of_each
 
 FEW_ITEMS = 32
 """Bags of at most so many items are cut into single items unless asked otherwise, larger ones into clusters."""
@@ -68,12 +68,17 @@ class ItemModality(Modality):
                 f"modality {name!r}: expected the members {listed(self.container.columns or ())}, came {listed(container.columns or ())}; give the same for all patients."
             )
         for row, items in enumerate(patients):
-            for array in items.arrays:
+            for array, member in zip(items.arrays, self.members or (None,), strict=True):
                 try:
-                    require_finite(name, array)
+                    require_finite(name if member is None else f"{name}[{member}]", array)
                 except InputError as error:
-                    raise InputError(f"of patient {row}, {error}") from error
+                    raise InputError(f"{error} This is said of the items of patient {row}.") from error
         return _objects(patients)
+
+    def unchecked(self, samples: Any) -> np.ndarray:
+        lists = list(samples.values()) if isinstance(samples, Mapping) else [samples]
+        arrays = [[np.atleast_1d(open_container(sample)[1]) for sample in each] for each in lists]
+        return _objects([Items(each, np.ones(len(each[0]), bool)) for each in zip(*arrays, strict=True)])
 
     def _opened(self, name: str, samples: Any) -> tuple[Container, list[Items]]:
         """What the samples are, and the items of each patient, checked against each other."""
@@ -89,6 +94,8 @@ class ItemModality(Modality):
             raise InputError(
                 f"modality {name!r}: its members {listed(members or ())} hold {', '.join(str(len(each)) for each in lists)} samples; row k of each must be the same patient."
             )
+        if not lists[0]:
+            raise InputError(f"modality {name!r} has no samples; give at least one patient.")
         opened = [[open_container(sample) for sample in each] for each in lists]
         patients = [
             Items(
@@ -98,7 +105,7 @@ class ItemModality(Modality):
         ]
         for row, items in enumerate(patients):
             self._require_items(name, row, items, patients[0], members)
-        form = tuple((one[0][0].kind, one[0][0].dtype) for one in opened) if patients else ()
+        form = tuple((one[0][0].kind, one[0][0].dtype) for one in opened)
         return Container(kind="items", dtype=form, columns=members), patients
 
     def _require_items(self, name: str, row: int, items: Items, first: Items, members: tuple[str, ...] | None) -> None:
@@ -115,7 +122,7 @@ class ItemModality(Modality):
             if array.shape[1:] != known.shape[1:]:
                 of = f" of its member {members[place]!r}" if members else ""
                 raise InputError(
-                    f"modality {name!r}: the items{of} of patient {row} have the shape {array.shape[1:]}, those of the first patient {known.shape[1:]}; only their number may differ."
+                    f"modality {name!r}: the items{of} of patient {row} have the shape {array.shape[1:]}, those of the first {known.shape[1:]}; only their number may differ: pad or crop."
                 )
 
     def restore(self, samples: np.ndarray) -> Any:
@@ -141,6 +148,7 @@ class ItemModality(Modality):
     def digest(self, samples: np.ndarray) -> str:
         digest = hashlib.sha256()
         for items in samples:
+            digest.update(b"none" if items is None else b"items")
             for array in () if items is None else (*items.arrays, items.left):
                 digest.update(f"{array.shape}{array.dtype}".encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
@@ -174,11 +182,11 @@ class ItemModality(Modality):
         return self._one(tuple(_mean_item(array) for array in arrays))
 
     def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
+        arrays = samples[0].arrays
+        of = value_of_each(self.members, value) if self.members else {"": value}
+        values = [of[one] for one in self.members or ("",)]
         return self._one(
-            tuple(
-                np.broadcast_to(np.asarray(value), (1, *array.shape[1:])).astype(array.dtype)
-                for array in samples[0].arrays
-            )
+            tuple(constant_like(array.dtype, array.shape[1:], one) for array, one in zip(arrays, values, strict=True))
         )
 
     def sample_mean(self, samples: np.ndarray) -> np.ndarray:
@@ -271,6 +279,12 @@ class Bag(ItemModality):
             raise InputError(
                 f"modality {name!r}: Bag(by='region') needs each item's coordinates, (items, axes), as the second member: {{'tiles': [...], 'coordinates': [...]}}."
             )
+        if by not in ("item", "cluster", "region"):
+            labels = patients[0].arrays[(container.columns or ()).index(by)]
+            if labels.ndim != 1 or labels.dtype.kind not in "iub":
+                raise InputError(
+                    f"modality {name!r}: Bag(by={by!r}) needs each item's group as a whole number, (items,), came {labels.dtype} of shape {labels.shape}; number them, or use by='cluster'."
+                )
         return replace(self, container=container, by=by)
 
     def cut(self, samples: np.ndarray) -> Parts:
@@ -299,7 +313,9 @@ class Bag(ItemModality):
     def _groups(self, items: Items) -> tuple[tuple[str, ...], np.ndarray]:
         labels = items.arrays[(self.container.columns or ()).index(self.by)]
         found, where = np.unique(labels, return_inverse=True)
-        return tuple(f"{self.by} {label}" for label in found), where.reshape(-1).astype(np.int32)
+        run, edges = grid([len(found)], blocks_for(self.parts, [len(found)]) if self.parts else [1])
+        names = (", ".join(map(str, found[start:stop])) for ((start, stop),) in edges)
+        return tuple(f"{self.by} {labels}" for labels in names), run[where.reshape(-1)]
 
     def _clusters(self, samples: np.ndarray) -> Parts:
         from sklearn.cluster import MiniBatchKMeans

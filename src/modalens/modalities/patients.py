@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from modalens.errors import InputError, about, listed, nearest
+from modalens.modalities.availability import cut_of_everyone, gaps, of_everyone, samples_of, who_has
 from modalens.modalities.base import Modality, Parts, is_tensor
-from modalens.modalities.infer import fitted, infer
+from modalens.modalities.infer import fitted, infer, require_members
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,7 @@ class Patients:
     def fingerprint(self) -> str:
         """Equal for equal data, modality by modality."""
         digests = "".join(f"{name}:{digest};" for name, digest in self.digests().items())
+        digests += "".join(f"{name} of:{np.packbits(present).tobytes().hex()};" for name, present in self.has.items())
         return hashlib.sha256(digests.encode()).hexdigest()[:16]
 
     def digests(self) -> dict[str, str]:
@@ -132,22 +134,21 @@ def gather(
             f"modalities names {listed(sorted(unknown))}, and the inputs are {listed(inputs)}{nearest(wrong, inputs)}: use the same names in both."
         )
     resolved, samples, parts, said = {}, {}, {}, []
-    has = availability(inputs, present)
     for name, values in inputs.items():
-        if values is None:
-            raise InputError(
-                f"modality {name!r} is None: expected its samples. Give values for every patient, None in the place of those who lack it, or leave it out."
-            )
+        _require_samples(name, values)
+    has = who_has(inputs, present)
+    for name, values in inputs.items():
         with about(name):
-            rows = np.flatnonzero(has[name]) if name in has else None
-            known = values if rows is None else _known(name, values, rows)
+            known = samples_of(values, np.flatnonzero(has[name])) if name in has else values
             kind = given.get(name) or infer(name, known)
             if not isinstance(kind, Modality):
                 raise InputError(
                     f"modalities[{name!r}] is {kind!r}: expected a kind of modality; give an Image, Volume, Text, Tabular, Series, Vector or Bag, such as ml.Image(patch=16)."
                 )
-            resolved[name] = fitted(kind, known).resolve(name, known)
-            samples[name] = _spread(name, resolved[name].canonical(name, known), rows, values)
+            resolved[name] = fitted(kind, values).resolve(name, known)
+            samples[name] = resolved[name].canonical(name, known)
+            if name in has:
+                samples[name] = of_everyone(name, resolved[name], samples[name], values, np.flatnonzero(has[name]))
         if name not in given:
             said.append(
                 f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)"
@@ -156,111 +157,8 @@ def gather(
     _require_one_order(inputs)
     for name, kind in resolved.items():
         with about(name):
-            rows = np.flatnonzero(has[name]) if name in has else np.arange(len(samples[name]))
-            parts[name] = _of_all(kind.cut(samples[name][rows]), rows, len(samples[name]))
+            parts[name] = cut_of_everyone(kind, samples[name], has[name]) if name in has else kind.cut(samples[name])
     return Patients(modalities=resolved, samples=samples, parts=parts, said=tuple(said), has=has)
-
-
-def availability(inputs: Mapping[str, Any], present: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
-    """Which patients have each modality that some lack: by `present`, and by None in the place of samples."""
-    if present is not None and not isinstance(present, Mapping):
-        raise InputError(
-            f"present: expected a dict of modality -> True or False for each patient, came {type(present).__name__}."
-        )
-    unknown = [name for name in present or {} if name not in inputs]
-    if unknown:
-        raise InputError(
-            f"present names {listed(unknown)}, and the inputs are {listed(inputs)}{nearest(str(unknown[0]), inputs)}: use the same names in both."
-        )
-    has = {}
-    for name, values in inputs.items():
-        gaps = _gaps(values)
-        if gaps is None and name not in (present or {}):
-            continue
-        samples = len(gaps) if gaps is not None else _count(values)
-        known = np.ones(samples, dtype=bool) if gaps is None else ~gaps
-        if present is not None and name in present:
-            said = np.asarray(present[name])
-            if said.shape != (samples,) or said.dtype != bool:
-                raise InputError(
-                    f"present[{name!r}]: expected True or False for each of the {samples} patients, came {said.dtype} of shape {said.shape}."
-                )
-            odd = said & ~known
-            if odd.any():
-                raise InputError(
-                    f"modality {name!r}: present says that patient {int(np.argmax(odd))} has it, and its sample is None; make both agree."
-                )
-            known = said
-        if not known.any():
-            raise InputError(f"modality {name!r}: no patient has it, so nothing can be said of it; leave it out.")
-        if not known.all():
-            has[name] = known
-    if has:
-        lacking = ~np.logical_or.reduce([_everyone(inputs, has), *has.values()])
-        if lacking.any():
-            raise InputError(
-                f"patient {int(np.argmax(lacking))} has none of the modalities {listed(inputs)}; leave such patients out ({int(lacking.sum())} in all)."
-            )
-    return has
-
-
-def _everyone(inputs: Mapping[str, Any], has: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Whom a modality without gaps makes a patient with at least one."""
-    samples = len(next(iter(has.values())))
-    return np.full(samples, len(has) < len(inputs))
-
-
-def _gaps(values: Any) -> np.ndarray | None:
-    """Where a list holds None in place of a sample, of its first member where it has several."""
-    values = next(iter(values.values()), None) if isinstance(values, Mapping) else values
-    if not isinstance(values, list | tuple) or not any(sample is None for sample in values):
-        return None
-    return np.array([sample is None for sample in values])
-
-
-def _count(values: Any) -> int:
-    return len(next(iter(values.values()))) if isinstance(values, Mapping) else len(values)
-
-
-def _known(name: str, values: Any, rows: np.ndarray) -> Any:
-    """The samples of the patients who have them, where the others are None; all where they are numbers: what stands
-    there is what the model expects of patients without.
-    """
-    if _gaps(values) is None:
-        return values
-    if isinstance(values, Mapping):
-        return {one: [each[row] for row in rows] for one, each in values.items()}
-    return [values[row] for row in rows]
-
-
-def _spread(name: str, known: np.ndarray, rows: np.ndarray | None, values: Any) -> np.ndarray:
-    """Samples at the places of their patients, None at those of the others."""
-    if rows is None or _gaps(values) is None:
-        return known
-    if known.dtype != object or known.ndim > 1:
-        raise InputError(
-            f"modality {name!r}: {_count(values) - len(rows)} of its samples are None, and arrays of one shape are given to the model as one: "
-            "put there what your model expects of patients without it (zeros, its own token), and say who has it with present={"
-            f"{name!r}: array of True and False}}."
-        )
-    samples = np.empty(_count(values), dtype=object)
-    samples[rows] = known
-    return samples
-
-
-def _of_all(parts: Parts, rows: np.ndarray, samples: int) -> Parts:
-    """The parts of some patients as those of all: the others have none."""
-    if len(rows) == samples:
-        return parts
-    names, where = parts.names, parts.where
-    if len(names) > 1 or (samples > 1 and len(rows) == 1 and len(where) == 1 and where.dtype == object):
-        each = dict(zip(rows.tolist(), names, strict=True))
-        names = tuple(each.get(row, ()) for row in range(samples))
-    if len(where) > 1 or len(names) > 1:
-        everyone = np.full((samples, *where.shape[1:]), None if where.dtype == object else -1, dtype=where.dtype)
-        everyone[rows] = where
-        where = everyone
-    return Parts(names=names, where=where)
 
 
 def gather_background(background: Any, patients: Patients) -> Patients:
@@ -274,7 +172,8 @@ def gather_background(background: Any, patients: Patients) -> Patients:
         )
     samples = {}
     for name, kind in patients.modalities.items():
-        if background[name] is None or _gaps(background[name]) is not None:
+        require_members(name, background[name])
+        if background[name] is None or gaps(name, background[name]) is not None:
             raise InputError(
                 f"background of modality {name!r} is None, for all patients or for some: its rows stand in for others, so each must have every modality; leave the others out."
             )
@@ -302,6 +201,15 @@ def _require_mapping(inputs: Any, argument: str = "inputs") -> None:
         raise InputError(
             f"{argument}: {listed(odd)} can't be a keyword of the model; name modalities like Python arguments ('ct', 'lab_values')."
         )
+
+
+def _require_samples(name: str, values: Any) -> None:
+    """Refuse a modality that is not there at all."""
+    if values is None:
+        raise InputError(
+            f"modality {name!r} is None: expected its samples. Give values for every patient, None in the place of those who lack it, or leave it out."
+        )
+    require_members(name, values)
 
 
 def _require_equal_lengths(lengths: Mapping[str, int], argument: str = "inputs") -> None:

@@ -66,6 +66,10 @@ class Tabular(Modality):
         require_finite(name, values)
         return values
 
+    def unchecked(self, samples: Any) -> np.ndarray:
+        values = super().unchecked(samples)
+        return values[:, None] if values.ndim == 1 else values
+
     def _require_same_columns(self, name: str, container: Container, values: np.ndarray) -> None:
         """Refuse a table of other columns or types than the explained one: given back as that one, its values would
         change.

@@ -64,11 +64,14 @@ class Text(Modality):
                 f"modality {name!r}: expected a string for every sample, came a {type(values[odd[0]]).__name__} for {len(odd)} of {len(values)} (first: sample {odd[0]}): "
                 "leave these samples out, or write a word such as 'none'."
             )
-        pieces = np.empty(len(values), dtype=object)
-        pieces[:] = [self._pieces(text) for text in values]
+        pieces = self._all_pieces(values)
         empty = [row for row, sample in enumerate(pieces) if len(sample) < 2]
         self._refuse_empty(name, empty)
         return pieces
+
+    def unchecked(self, samples: Any) -> np.ndarray:
+        _, values = _open(samples)
+        return values if values.dtype.kind in "iu" else self._all_pieces(values)
 
     def restore(self, samples: np.ndarray) -> Any:
         if samples.dtype != object:
@@ -166,6 +169,11 @@ class Text(Modality):
         return masked
 
     # strings -----------------------------------------------------------------------------------------------------------
+
+    def _all_pieces(self, texts: np.ndarray) -> np.ndarray:
+        pieces = np.empty(len(texts), dtype=object)
+        pieces[:] = [self._pieces(text) for text in texts]
+        return pieces
 
     def _pieces(self, text: str) -> tuple[str, ...]:
         pieces, end = [], 0

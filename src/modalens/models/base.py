@@ -13,10 +13,13 @@ from modalens.models.calling import BY_KEYWORD, Calling
 
 
 class Model(ABC):
-    """A model behind one interface. `task` and `classes` are what the model itself says of its outputs, if anything."""
+    """A model behind one interface. `task`, `classes` and `says` (in words) are what the model itself says of its
+    outputs, if anything.
+    """
 
     task: str | None = None
     classes: tuple[str, ...] | None = None
+    says: str = ""
 
     @property
     @abstractmethod

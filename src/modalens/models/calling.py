@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +29,6 @@ class Calling:
 
     forward: Forward = None
     collate: Collate = None
-    arguments: dict[Any, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def one_by_one(self) -> bool:
@@ -96,12 +95,10 @@ BY_KEYWORD = Calling()
 
 
 def keywords(model: Any) -> tuple[str, ...] | None:
-    """The arguments that a model takes by keyword, None where it takes any."""
+    """The arguments that a model names, None where that can't be seen."""
     try:
         parameters = inspect.signature(getattr(model, "forward", model)).parameters.values()
     except (TypeError, ValueError):
-        return None
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return None
     return tuple(one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
 

@@ -122,6 +122,18 @@ def _attribute(module: fx.GraphModule, target: str) -> Tensor:
     return cast(Tensor, found)
 
 
+def _copy(graph: fx.Graph, node: fx.Node, copied: dict[fx.Node, fx.Node], first: fx.Node) -> None:
+    """The node, and before it whatever it is made of and stands before the first layer: constants, and the batch size."""
+    if node in copied:
+        return
+    if reads_batch(node):
+        copied[node] = graph.call_function(node.target, (copied[first], 0))
+        return
+    for one in node.all_input_nodes:
+        _copy(graph, one, copied, first)
+    copied[node] = graph.node_copy(node, lambda old: copied[old])
+
+
 def _rest(cut: Cut, first: fx.Node) -> fx.GraphModule:
     """The head from the output of its first layer on."""
     graph = fx.Graph()
@@ -129,13 +141,7 @@ def _rest(cut: Cut, first: fx.Node) -> fx.GraphModule:
     nodes = list(cut.head.graph.nodes)
     for node in nodes[nodes.index(first) + 1 :]:
         if node.op != "output":
-            for one in (*node.all_input_nodes, node):
-                if one not in copied:
-                    copied[one] = (
-                        graph.call_function(one.target, (copied[first], 0))
-                        if reads_batch(one)
-                        else graph.node_copy(one, lambda old: copied[old])
-                    )
+            _copy(graph, node, copied, first)
     output = nodes[-1]
     graph.output(tuple(copied[one] if isinstance(one, fx.Node) else one for one in output.args[0]))
     rest = fx.GraphModule(cut.head, graph)

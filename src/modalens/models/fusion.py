@@ -76,6 +76,7 @@ class FusionPoint:
     difference : the largest difference, as a share of the output's scale.
     source : "graph" (the exported graph), "names" (submodules that were named), or "none".
     reason : why there is no split that could be used; empty where there is one.
+    where : the line of the model's code that stands in its way, `network.py:12`, where an error told it.
     batch : rows a call that were found fastest, by modality and for the "head".
     check_rows : rows of the whole model that this took.
     """
@@ -86,6 +87,7 @@ class FusionPoint:
     difference: float
     source: Literal["graph", "names", "none"]
     reason: str = ""
+    where: str = ""
     batch: Mapping[str, int] = field(default_factory=dict)
     tolerance: float = 0.0
     """The largest difference that was allowed."""
@@ -136,7 +138,7 @@ class FusionPoint:
         return captured.get()
 
 
-def none_found(reason: str, check_rows: int = 0) -> FusionPoint:
+def none_found(reason: str, check_rows: int = 0, where: str = "") -> FusionPoint:
     """The answer for a model that can't be split, and why."""
     return FusionPoint(
         encoders={},
@@ -145,6 +147,7 @@ def none_found(reason: str, check_rows: int = 0) -> FusionPoint:
         difference=float("nan"),
         source="none",
         reason=reason,
+        where=where,
         check_rows=check_rows,
     )
 

@@ -181,8 +181,10 @@ def in_space(output: Tensor, readout: Readout, space: str) -> Tensor:
         raise InputError(
             "FusionGradient can't differentiate output=<a function>, which works on NumPy arrays: give output='probability', 'logit' or 'raw'."
         )
-    if space == "raw":
+    if space == "raw" or (readout.task == "survival" and space == "probability"):
         return raw
+    if space == "log-hazard":
+        return (-raw.clamp(TINY, 1 - TINY).log()).log()
     logits = _logits(raw, readout)
     if space == "logit":
         return logits

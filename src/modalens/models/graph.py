@@ -107,7 +107,7 @@ def _exported(model: nn.Module, calling: Calling, given: dict[str, Any]) -> torc
     if isinstance(model, torch.jit.ScriptModule):
         raise NotSeparable("it is a TorchScript module, whose graph can't be exported")
     batch = torch.export.Dim("batch")
-    reasons = []
+    errors: list[Exception] = []
     for dim, strict in ((batch, False), (batch, True), (torch.export.Dim.AUTO, False)):
         try:
             program = _quietly_exported(_ByKeyword(model, calling), given, dim, strict)
@@ -118,8 +118,8 @@ def _exported(model: nn.Module, calling: Calling, given: dict[str, Any]) -> torc
         except NotSeparable:
             raise
         except Exception as error:
-            reasons.append(_first_line(error))
-    raise NotSeparable(f"it can't be exported: {reasons[0]}")
+            errors.append(error)
+    raise NotSeparable(f"it can't be exported: {_first_line(errors[0])}") from errors[0]
 
 
 def _inputs(program: torch.export.ExportedProgram) -> set[str]:

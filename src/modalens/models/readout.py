@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, softmax
 
-from modalens.errors import InputError, choice, listed, nearest
+from modalens.errors import InputError, ModalensWarning, choice, listed, nearest
 from modalens.problem import Task
+from modalens.quantity import ALL
 
 Selector = str | int | Callable[[Any], Any] | None
 
 LINKS = ("softmax", "sigmoid", "identity")
 SPACES = ("probability", "logit", "raw")
-TASKS = ("classification", "multilabel", "regression")
+OF_SURVIVAL = ("probability", "log-hazard", "raw")
+TASKS = ("classification", "multilabel", "regression", "survival")
 
 
 def read(output: Any, rows: int, select: Selector = None) -> np.ndarray:
@@ -83,7 +86,9 @@ def _as_array(output: Any) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Readout:
-    """How the model's numbers are read: the task, the names of the outputs, the link, and the space asked for."""
+    """How the model's numbers are read: the task, the names of the outputs, the link, the space asked for, and the
+    units of values.
+    """
 
     task: Task
     outputs: tuple[str, ...]
@@ -91,15 +96,22 @@ class Readout:
     space: str
     spaces: tuple[str, ...]
     custom: Callable[[np.ndarray], np.ndarray] | None = None
+    units: str | None = None
     said: tuple[str, ...] = ()
 
     def __call__(self, raw: np.ndarray) -> dict[str, np.ndarray]:
         """Every space kept, float64 (rows, outputs), from raw output (rows, raw outputs)."""
         values = raw.astype(np.float64)
         if self.custom is not None:
-            return {self.space: _checked_custom(self.custom(values), len(values))}
+            found = _checked_custom(self.custom(values), len(values))
+            if self.task == "survival" and found.shape[1] > 1:
+                _require_survival(found)
+            return {self.space: found}
         if self.spaces == ("raw",):
             return {"raw": values}
+        if self.task == "survival":
+            _require_survival(values)
+            return {"probability": values, "log-hazard": np.log(-np.log(_clipped(values)))}
         return {"softmax": self._from_softmax, "sigmoid": self._from_sigmoid}.get(
             self.link or "", self._from_probability
         )(values)
@@ -123,12 +135,6 @@ class Readout:
         probability = np.concatenate([1 - values, values], axis=1) if values.shape[1] == 1 else values
         logs = np.log(_clipped(probability))
         return {"probability": probability, "logit": logs - logs.mean(axis=1, keepdims=True)}
-
-    def probability_of_logit(self, logit: np.ndarray) -> np.ndarray:
-        """The probabilities that belong to log-odds as `spaces` holds them, outputs on the last axis."""
-        if self.task == "multilabel":
-            return np.asarray(expit(logit))
-        return np.asarray(softmax(logit, axis=-1))
 
 
 TINY = 1e-12
@@ -160,14 +166,42 @@ def decide(
     output: str | Callable[[np.ndarray], np.ndarray],
     task: str | None,
     classes: Sequence[str] | None,
+    units: str | None = None,
 ) -> Readout:
     """The readout that fits the model's first outputs and what the user said; raises InputError where probabilities
-    and logits can't be told apart.
+    and logits can't be told apart, and for units of what has none.
     """
     if link is not None:
         choice("link", link, LINKS)
     if task is not None:
         choice("task", task, TASKS)
+    decided = (
+        _survival(raw, link=link, output=output, classes=classes)
+        if task == "survival"
+        else _decided(raw, link=link, output=output, task=task, classes=classes)
+    )
+    if units is None:
+        return decided
+    if not isinstance(units, str) or not units.strip():
+        raise InputError(f"units={units!r}: expected the units of the output in words, such as units='mmHg'.")
+    if decided.task != "regression":
+        kind = "log-risk" if decided.spaces == ("raw",) and decided.task == "survival" else decided.space
+        raise InputError(
+            f"units={units!r}: expected a regression, and the output is a {kind} (task {decided.task!r}), which has no units; "
+            "leave units= out, or say task='regression' where the model returns values."
+        )
+    return replace(decided, units=units.strip())
+
+
+def _decided(
+    raw: np.ndarray,
+    *,
+    link: str | None,
+    output: str | Callable[[np.ndarray], np.ndarray],
+    task: str | None,
+    classes: Sequence[str] | None,
+) -> Readout:
+    """The readout of classes, labels or values."""
     if callable(output):
         width = _checked_custom(output(raw.astype(np.float64)), len(raw)).shape[1]
         space = getattr(output, "__name__", "custom").strip("<>")
@@ -213,6 +247,62 @@ def decide(
             *(("raw logits are centred in each row, since a softmax does not see a constant",) if centred else ()),
         ),
     )
+
+
+def _survival(
+    raw: np.ndarray,
+    *,
+    link: str | None,
+    output: str | Callable[[np.ndarray], np.ndarray],
+    classes: Sequence[str] | None,
+) -> Readout:
+    """The readout of a log-risk (one column), or of the probabilities of surviving to several times."""
+    if link not in (None, "identity"):
+        raise InputError(
+            f"link={link!r} with task='survival': expected a log-risk (one column, higher = earlier event) or probabilities of surviving to each time; "
+            "leave link= out, and make such probabilities of hazards with output=, such as output=lambda hazards: np.cumprod(1 - hazards, axis=1)."
+        )
+    custom = output if callable(output) else None
+    if not callable(output):
+        choice("output", output, OF_SURVIVAL)
+    values = raw.astype(np.float64) if custom is None else _checked_custom(custom(raw.astype(np.float64)), len(raw))
+    width = values.shape[1]
+    if width > 1:
+        _require_survival(values)
+        _warn_of_rises(values)
+    elif output == "log-hazard":
+        raise InputError(
+            "output='log-hazard' needs probabilities of surviving to several times, and the model has one output, a log-risk; leave output= out."
+        )
+    names = classes or (["log-risk"] if width == 1 else [f"time {place}" for place in range(width)])
+    spaces: tuple[str, ...] = ("raw",) if width == 1 else ("probability", "log-hazard")
+    space = "raw" if width == 1 else "log-hazard" if output == "log-hazard" else "probability"
+    if custom is not None:
+        space = getattr(custom, "__name__", "custom").strip("<>")
+        spaces = (space,)
+    return Readout(task="survival", outputs=_names(names, width), link=None, space=space, spaces=spaces, custom=custom)
+
+
+def _require_survival(values: np.ndarray) -> None:
+    """Refuse probabilities of surviving outside [0, 1]."""
+    low, high = float(values.min()), float(values.max())
+    if low < -1e-6 or high > 1 + 1e-6:
+        raise InputError(
+            f"task='survival' with {values.shape[1]} outputs: they lie between {low:.3g} and {high:.3g}, expected probabilities of surviving to each time, in [0, 1]. "
+            "Give one column for a log-risk (higher = earlier event), or make such probabilities of hazards with output=, such as "
+            "output=lambda hazards: np.cumprod(1 - hazards, axis=1)."
+        )
+
+
+def _warn_of_rises(values: np.ndarray) -> None:
+    """Say so where survival rises with time, as hazards, densities and the probability of an event do."""
+    if (np.diff(values, axis=1) > 1e-3).any():
+        warnings.warn(
+            "task='survival': some patients' outputs rise from one time to a later one, and the probability of surviving can't: "
+            "expected columns in order of time; hazards, densities and probabilities of the event are no survival (output= can turn them into it).",
+            ModalensWarning,
+            stacklevel=2,
+        )
 
 
 def _decide_task(raw: np.ndarray, link: str | None, task: str | None) -> tuple[Task, tuple[str, ...]]:
@@ -282,6 +372,12 @@ def targets(target: Any, probability: np.ndarray, readout: Readout) -> tuple[np.
             return probability.argmax(axis=1), True
         return (np.zeros(rows, dtype=int), False) if width == 1 else (None, False)
     names = list(readout.outputs)
+    if isinstance(target, str) and target == ALL and ALL not in names:
+        if readout.task == "classification":
+            raise InputError(
+                "target='all' is for several labels, values or times, and these outputs are exclusive classes: give 'predicted', a class, or one a patient."
+            )
+        return (np.zeros(rows, dtype=int), False) if width == 1 else (None, False)
     single = isinstance(target, str | int | np.integer)
     if not single and not np.iterable(target):
         raise InputError(

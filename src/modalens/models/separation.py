@@ -27,7 +27,9 @@ from modalens.models.fusion import (
     tolerance,
 )
 from modalens.models.graph import NotSeparable
+from modalens.models.memory import out_of_memory
 from modalens.models.named import at_inputs, from_names, named_submodules
+from modalens.models.where import source_line
 
 Where = Mapping[str, str] | str
 """Where encoders are looked for: in the graph ("auto", "graph"), at named submodules, or nowhere (INPUTS)."""
@@ -84,14 +86,14 @@ def separate(
         named_submodules(module, encoders, tuple(few))
     try:
         _require_tensors(few, encoders)
-        point = _compared(_found(module, calling, few, encoders), partial(calling, module), few)
+        point = compared(_found(module, calling, few, encoders), partial(calling, module), few)
     except NotSeparable as reason:
-        point = none_found(str(reason))
+        point = none_found(str(reason), where=source_line(reason.__cause__))
     except InputError:
         raise
     except Exception as error:  # whatever a user's forward does on the way, the model still runs whole
         first = str(error).splitlines()[0] if str(error) else ""
-        point = none_found(f"splitting it raised {type(error).__name__}: {first}")
+        point = none_found(f"splitting it raised {type(error).__name__}: {first}", where=source_line(error))
     if point.exact and encoders != INPUTS:
         point = replace(point, batch=_measured(point, few))
     _known.setdefault(module, {})[_form(calling, few, encoders)] = (state, point)
@@ -150,7 +152,8 @@ def _require_tensors(few: Mapping[str, Any], encoders: Where) -> None:
                 raise NotSeparable(f"modality {name!r} reaches it as {type(member).__name__}, not as a tensor")
 
 
-def _compared(found: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few: Mapping[str, Any]) -> FusionPoint:
+def compared(found: FusionPoint, whole: Callable[[Mapping[str, Any]], Any], few: Mapping[str, Any]) -> FusionPoint:
+    """A fusion point after it was compared with the whole model on these rows; `exact` says whether it agrees."""
     number = rows.count(next(iter(few.values())))
     apart = disagreement(found, whole, few)
     allowed = tolerance(_coarsest(found, few))
@@ -223,8 +226,14 @@ def _fastest(run: Callable[[Any], Any], few: Any, candidates: tuple[int, ...]) -
 
 
 def _timed(run: Callable[[Any], Any], given: Any) -> float:
+    """Seconds of a run; endless where it does not fit into memory."""
     started = time.perf_counter()
-    run(given)
+    try:
+        run(given)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return float("inf")
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - started

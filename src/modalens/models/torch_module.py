@@ -48,6 +48,18 @@ class TorchModel(Model):
     def name(self) -> str:
         return type(self.module).__name__
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        """The names of the outputs that the module itself holds: its attribute `classes`, where that is a tuple of str."""
+        found = getattr(self.module, "classes", None)
+        named = isinstance(found, tuple) and bool(found) and all(isinstance(name, str) for name in found)
+        return found if named else None
+
+    @property
+    def says(self) -> str:  # type: ignore[override]
+        """What the module itself says of its outputs, in words: its attribute `says`."""
+        return found if isinstance(found := getattr(self.module, "says", ""), str) else ""
+
     @cached_property
     def device(self) -> torch.device:
         return next((parameter.device for parameter in self.module.parameters()), torch.device("cpu"))
@@ -142,7 +154,7 @@ class TorchModel(Model):
             return values
         if isinstance(values, pd.DataFrame | pd.Series):
             values = _numbers(values)
-        if not isinstance(values, np.ndarray) or values.dtype == object:
+        if not isinstance(values, np.ndarray) or values.dtype.kind in "OUT":
             return values
         tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))
         return tensor.to(device=self.device, dtype=self.dtype if tensor.is_floating_point() else None)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
-from modalens.plots.reading import bounds_of, contribution_views, require
+from modalens.plots.reading import bounds_of, contribution_views, lead_outputs, require
 from modalens.plots.style import (
     BLUE,
     ERROR_BAR,
@@ -61,7 +61,8 @@ def contributions(explanation: Explanation, *, ax: Axes | None = None) -> Axes:
             )
             reach = max(reach, np.nan_to_num(right))
     name_rows(ax, names)
-    percent_axis(ax, "share of the change in the output (%)", most=min(108.0, max(20.0, 1.12 * reach)))
+    together = ", all labels together" if lead_outputs(explanation) else ""
+    percent_axis(ax, f"share of the change in the output{together} (%)", most=min(108.0, max(20.0, 1.12 * reach)))
     titled(ax, "How much each modality carries", columns=3 if len(views) < 4 else 2)
     return ax
 

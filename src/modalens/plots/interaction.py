@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 
 from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
-from modalens.plots.reading import bounds_of, one_output, require, result_of, space_of, space_words, target_words
+from modalens.plots.reading import (
+    bounds_of,
+    one_output,
+    output_words,
+    require,
+    result_of,
+    space_of,
+    space_words,
+    target_words,
+)
 from modalens.plots.style import (
     AMOUNTS,
     BLUE,
@@ -63,7 +72,7 @@ def interaction_matrix(explanation: Explanation, *, output: str | None = None, a
     ax.set_yticks(range(len(names)), names)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    unit = target_words(explanation) if output is None else f"{space_words(space_of(explanation))} of {output}"
+    unit = target_words(explanation) if output is None else output_words(explanation, output)
     ax.set_xlabel(plain(f"in units of the {unit};\nper cent of the sum of all cells"), fontsize=7.5)
     titled(ax, "By itself (diagonal) and in pairs" + (f"\n{output}" if output else ""))
     return ax
@@ -115,7 +124,7 @@ def orders(explanation: Explanation, *, output: str | None = None, ax: Axes | No
                     color=ink_on(colour),
                 )
         left = left + np.nan_to_num(widths)
-    name_rows(ax, [f"on the {space_words(space)}" for space in spaces])
+    name_rows(ax, [f"on the {space_words(explanation, space)}" for space in spaces])
     percent_axis(ax, "share of the model's behaviour (%)")
     titled(ax, "What one, two and more modalities do" + (f": {output}" if output else ""), columns=3)
     return ax
@@ -158,7 +167,7 @@ def interaction_scores(explanation: Explanation, *, output: str | None = None, a
             zorder=5,
         )
         reach = max(reach, float(np.nanmax(np.nan_to_num(values + (0 if lengths is None else lengths[1])))))
-    name_rows(ax, [f"on the {space_words(space)}" for space in spaces])
+    name_rows(ax, [f"on the {space_words(explanation, space)}" for space in spaces])
     percent_axis(ax, "interaction: InterSHAP, share of the behaviour (%)", most=min(100.0, 1.08 * reach))
     titled(ax, "Does it combine modalities?" + (f" {output}" if output else ""), columns=2)
     return ax

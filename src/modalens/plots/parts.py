@@ -6,6 +6,7 @@ Two pictures and no third: amounts (the sum over outputs of |p0 - p_l|, which is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -20,7 +21,7 @@ from matplotlib.transforms import Affine2D
 
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
-from modalens.plots.reading import patches, require, space_of, space_words
+from modalens.plots.reading import output_words, patches, require, space_words
 from modalens.plots.style import (
     PART_AMOUNTS,
     SIGNED,
@@ -56,16 +57,17 @@ def parts(
     Without `output`, amounts summed over all outputs; with it, signed: red parts raise this output, blue ones lower
     it. Bars are cut after the `top` largest. The image lies beneath where the explanation still has its inputs.
 
-    Raises InputError where Occlusion, the modality, the sample or the output is missing.
+    Raises InputError where Occlusion, the modality, the sample or the output is missing, or the sample has no such
+    modality.
     """
     changes = _changes(explanation, modality, sample, output)
     values = np.asarray(changes.values, dtype=float)
     norm, colours = scale(values, signed=output is not None)
-    unit = space_words(space_of(explanation))
+    summed = "" if len(explanation.provenance["outputs"]) == 1 else ", summed over outputs"
     label = (
-        f"change of the {unit}, summed over outputs"
+        f"change of the {space_words(explanation)}{summed}"
         if output is None
-        else f"change of the {unit} of {output}\n(red: this part raises it, blue: it lowers it)"
+        else f"change of the {output_words(explanation, output)}\n(red: this part raises it, blue: it lowers it)"
     )
     where = patches(changes.part.values) if "part" in changes.coords else None
     if where is not None:
@@ -133,8 +135,11 @@ def _changes(explanation: Explanation, modality: str, sample: int, output: str |
         )
     count = int(result.part_count.sel(modality=modality).isel(sample=sample))
     own = changes.isel(sample=sample, part=slice(count))
-    ragged = "part" not in changes.coords or changes.part.dtype.kind in "iuf"
-    own = own.drop_vars("part", errors="ignore") if ragged else own
+    if not count:
+        raise InputError(f"sample {sample} has no {modality!r}, so it has no parts; give one that has it.")
+    if "part" not in changes.coords or changes.part.dtype.kind in "iuf":
+        text = explanation.provenance["modalities"][modality].startswith("Text")
+        own = own.drop_vars("part", errors="ignore") if text else own.assign_coords(part=own.word.values)
     return abs(own).sum("output") if output is None else own.sel(output=output)
 
 
@@ -148,7 +153,8 @@ def _ordered(names: Any) -> bool:
 
 def _picture(samples: Any, sample: int, where: list[tuple[int, int, int, int]]) -> np.ndarray | None:
     """The image in grey, 0 to 1, of the size that the patches cover; None where there is none."""
-    if samples is None:
+    samples = next(iter(samples.values())) if isinstance(samples, Mapping) else samples
+    if samples is None or samples[sample] is None:
         return None
     image = samples[sample]
     values = np.asarray(image.detach().cpu().float() if hasattr(image, "detach") else image, dtype=float)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ import xarray as xr
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
 from modalens.measures import Result
+from modalens.quantity import ALL, lead_alone, of_output, quantity
 
 Kind = Literal["occlusion", "shapley", "intershap", "interactions", "reliance", "fusion_gradient"]
 
@@ -36,8 +37,6 @@ MEASURES = {
     "reliance": "Reliance",
     "fusion_gradient": "FusionGradient",
 }
-
-SPACES = {"probability": "probability", "logit": "log-odds", "raw": "output"}
 
 PART_BY_PART, AS_A_WHOLE, SHAPLEY, GRADIENTS = (
     "hidden part by part",
@@ -93,6 +92,17 @@ def contribution_views(explanation: Explanation) -> list[tuple[str, Result, str]
     return views
 
 
+def by_output_views(explanation: Explanation) -> list[tuple[str, Result]]:
+    """Those of these answers that there are for each output by itself, in `by_output`."""
+    return [(words, result) for words, result, array in contribution_views(explanation) if array == "contribution"]
+
+
+def sets_of_modalities(explanation: Explanation) -> dict[str, int]:
+    """How many samples have which modalities, where they differ in that; nothing where all have all."""
+    found = dict(explanation.provenance.get("available", {}))
+    return found if len(found) > 1 else {}
+
+
 def hides(result: Result) -> bool:
     """Whether the shares of a result come from hiding something; gradients follow the output instead."""
     return not SIGNS["fusion_gradient"] <= set(result.arrays)
@@ -115,9 +125,26 @@ def pairs(explanation: Explanation) -> list[tuple[str, str]]:
     return list(combinations(explanation.modalities, 2))
 
 
-def space_words(space: str) -> str:
-    """An output space in plain words."""
-    return SPACES.get(space, space)
+def space_words(explanation: Explanation, space: str | None = None) -> str:
+    """What the outputs are in a space, in plain words: that which is scored, unless given."""
+    return quantity(space or space_of(explanation), **_said_of_outputs(explanation))
+
+
+def output_words(explanation: Explanation, output: str) -> str:
+    """What one output is, such as `probability of surviving 5 years`."""
+    return of_output(space_of(explanation), output, **_said_of_outputs(explanation))
+
+
+def _said_of_outputs(explanation: Explanation) -> dict[str, Any]:
+    about = explanation.provenance
+    return {"task": about["task"], "units": about.get("units")}
+
+
+def lead_outputs(explanation: Explanation) -> tuple[str, ...]:
+    """The outputs that are reported each by itself, before any sum over them; none where the sum leads."""
+    about = explanation.provenance
+    target = about["outputs"][about["target"]] if isinstance(about["target"], int) else about["target"]
+    return lead_alone(about["task"], target, about["outputs"])
 
 
 def space_of(explanation: Explanation) -> str:
@@ -127,14 +154,20 @@ def space_of(explanation: Explanation) -> str:
 
 def target_words(explanation: Explanation) -> str:
     """What the scores of single samples are about, such as `probability of the predicted class`."""
-    quantity = space_words(space_of(explanation))
-    target, outputs = explanation.provenance["target"], explanation.provenance["outputs"]
+    about = explanation.provenance
+    target, outputs, space = about["target"], about["outputs"], space_of(explanation)
     if len(outputs) == 1:
-        return quantity if space_of(explanation) == "raw" else f"{quantity} of {outputs[0]}"
-    if target == "predicted":
-        each = "each output" if space_of(explanation) == "raw" else f"{quantity} of each output"
-        return f"{quantity} of the predicted class" if explanation.provenance["task"] == "classification" else each
-    return f"{quantity} of {outputs[target] if isinstance(target, int) else target if target in outputs else 'the output named for each patient'}"
+        return space_words(explanation) if space == "raw" else output_words(explanation, outputs[0])
+    if isinstance(target, int) or target in outputs:
+        return output_words(explanation, outputs[target] if isinstance(target, int) else target)
+    if target not in ("predicted", ALL):
+        return f"{space_words(explanation)} of the output named for each patient"
+    if about["task"] == "classification":
+        return f"{space_words(explanation)} of the predicted class"
+    if about["task"] == "survival":
+        return output_words(explanation, "to each time" if space == "probability" else "each time")
+    units = f" in {about['units']}" if about.get("units") else ""
+    return f"each output{units}" if space == "raw" else f"{space_words(explanation)} of each output"
 
 
 def one_output(array: xr.DataArray, output: str | None, by: xr.DataArray) -> tuple[xr.DataArray, str | None]:

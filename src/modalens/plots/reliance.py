@@ -9,8 +9,13 @@ from modalens.explanation import Explanation
 from modalens.plots.reading import bounds_of, require
 from modalens.plots.style import BLUE, GREY, VERMILION, axes_of, drawn, light_grid, name_rows, titled, whiskers
 
-METRICS = {"auc": "area under the ROC curve, AUC", "accuracy": "accuracy", "r2": "explained share of the variance, R²"}
-KNOWS_NOTHING = {"auc": 0.5, "r2": 0.0}
+METRICS = {
+    "auc": "area under the ROC curve, AUC",
+    "accuracy": "accuracy",
+    "r2": "explained share of the variance, R²",
+    "concordance": "concordance with the times of events, Harrell's c",
+}
+KNOWS_NOTHING = {"auc": 0.5, "r2": 0.0, "concordance": 0.5}
 
 
 @drawn

@@ -10,7 +10,7 @@ import pandas as pd
 
 from modalens.errors import InputError
 from modalens.explanation import Explanation
-from modalens.report.page import write_page
+from modalens.report.page import Planted, write_page
 
 
 def open_folder(folder: str | Path) -> Path:
@@ -32,9 +32,11 @@ def write_folder(
     preface: str | None = None,
     scores: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
+    planting: Mapping[str, Planted] | None = None,
 ) -> list[Path]:
     """Write `<name>.nc`, `<name>.csv`, `<name>.svg`, `<name>.png` and `<name>.html` for each explanation, by its
-    name, and say which files there are.
+    name, and say which files there are. A planting of that name adds `<name>-planting.svg` and `.png`, and stands on
+    the page.
 
     Raises InputError where the folder can't be made or written to.
     """
@@ -45,13 +47,22 @@ def write_folder(
             written.append(explanation.save(target / f"{name}.nc", inputs=True))
             table = target / f"{name}.csv"
             explanation.to_frame().to_csv(table, index=False)
-            figure = explanation.plot()
-            for ending in ("svg", "png"):
-                figure.savefig(target / f"{name}.{ending}", dpi=150, bbox_inches="tight")
+            planted = (planting or {}).get(name)
+            figures = {name: explanation.plot()} | ({} if planted is None else {f"{name}-planting": planted.plot()})
+            for called, figure in figures.items():
+                for ending in ("svg", "png"):
+                    figure.savefig(target / f"{called}.{ending}", dpi=150, bbox_inches="tight")
             page = write_page(
-                explanation, target / f"{name}.html", title=title, preface=preface, scores=scores, notes=notes
+                explanation,
+                target / f"{name}.html",
+                title=title,
+                preface=preface,
+                scores=scores,
+                notes=notes,
+                planting=planted,
             )
-            written += [table, target / f"{name}.svg", target / f"{name}.png", page]
+            drawn = [target / f"{called}.{ending}" for called in figures for ending in ("svg", "png")]
+            written += [table, *drawn, page]
         return written
     except OSError as error:
         raise InputError(f"the results can't be written to {target}: {error}.") from error

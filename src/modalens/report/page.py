@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 import matplotlib as mpl
@@ -55,6 +55,17 @@ class Section:
     tables: tuple[Table, ...]
 
 
+class Planted(Protocol):
+    """What is known of a planted shortcut, such as `ml.plant` returns: the verdict, the tables, and the figure."""
+
+    @property
+    def verdict(self) -> str: ...
+
+    def tables(self) -> Sequence[Table]: ...
+
+    def plot(self) -> Any: ...
+
+
 def body(explanation: Explanation) -> str:
     """The explanation as an HTML fragment, for notebooks."""
     return _templates().get_template("fragment.html").render(style=_style(), **_contents(explanation))
@@ -69,6 +80,7 @@ def write_page(
     scores: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     samples: Sequence[int] = (),
+    planting: Planted | None = None,
 ) -> Path:
     """Write the explanation as one HTML file that needs no other file and no network, and can be printed.
 
@@ -81,10 +93,13 @@ def write_page(
     notes : further sentences for the caveats.
     samples : positions of patients to show part by part. What is shown of them, such as the image or the words, is in
         the file: none unless asked for.
+    planting : what `ml.plant` found with this model; its verdict stands before all pictures.
 
     Raises InputError where the file can't be written, or a sample is not there.
     """
     contents = _contents(explanation)
+    if planting is not None:
+        contents["sections"].insert(0, _planting_section(planting))
     if scores is not None:
         contents["sections"].append(_scores_section(scores))
     contents["sections"] += [_sample_section(explanation, sample) for sample in samples]
@@ -304,6 +319,24 @@ def _scores_section(scores: pd.DataFrame) -> Section:
     return Section(title="Whether the modalities are useful", words=words, figures=(), tables=(table,))
 
 
+PLANTING_WORDS = (
+    "Before the measures are believed, they were put to the test on this very model: a mark that says nothing about the patient was put into a random half of the patients, and "
+    "a known share of the output was made to depend on it. Measures that see such a shortcut grow with it; at 100 % nothing else counts, and the right answer is 100 %.",
+    "Models that can know nothing, since their weights were drawn at random or their labels shuffled, stand apart: a verdict on them would be a false one.",
+)
+
+
+def _planting_section(planting: Planted) -> Section:
+    tables = tuple(planting.tables())
+    pictured = _picture(planting.plot().axes[0], _alt_of(tables))
+    return Section(
+        title="Would a shortcut be seen?",
+        words=(f"{capital(planting.verdict)}.", *PLANTING_WORDS),
+        figures=(pictured,),
+        tables=tables,
+    )
+
+
 def _number(value: Any) -> str:
     if pd.isna(value):
         return NOT_DEFINED
@@ -311,12 +344,21 @@ def _number(value: Any) -> str:
 
 
 def _sample_section(explanation: Explanation, sample: int) -> Section:
-    words = (
+    words: tuple[str, ...] = (
         "How much the output changes when each part of this one patient's input is hidden. The darker, the more; a part without colour changes nothing.",
     )
+    counts = result_of(explanation, "occlusion")
+    lacking = [
+        name
+        for name in explanation.modalities
+        if counts is not None and 0 <= sample < counts.part_count.sizes["sample"]
+        if not int(counts.part_count.sel(modality=name).isel(sample=sample))
+    ]
+    words += tuple(f"Sample {sample} has no {quote(name)}." for name in lacking)
     named = [
         (name, f"The parts of {name} of sample {sample}, coloured by how much each changes the output.")
         for name in explanation.modalities
+        if name not in lacking
     ]
     pictures = tuple(_picture(plots.parts(explanation, name, sample), alt) for name, alt in named)
     return Section(title=f"Sample {sample}, part by part", words=words, figures=pictures, tables=())

@@ -28,7 +28,7 @@ def renderables(explanation: Explanation) -> list[Any]:
     """The explanation for a rich console: headline, tables, notes."""
     top = Group(Text(title_words(explanation), style="bold"), _bulleted(headline(explanation)), Text())
     bottom = Group(Text("What to know about these numbers", style="bold"), _bulleted(notes(explanation)))
-    return [top, *(_as_rich(table) for table in content(explanation)), bottom]
+    return [top, *(as_rich(table) for table in content(explanation)), bottom]
 
 
 def title_words(explanation: Explanation) -> str:
@@ -90,7 +90,7 @@ def _bulleted(sentences: list[str]) -> rich.table.Table:
     return grid
 
 
-def _as_rich(table: Table) -> Group:
+def as_rich(table: Table) -> Group:
     """A table for the console. Text objects, so that nothing in a name is taken for markup."""
     shown = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for place, column in enumerate(table.columns):

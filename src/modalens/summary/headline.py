@@ -4,7 +4,7 @@ ignored, and what makes the answer doubtful.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -15,11 +15,14 @@ from modalens.measures.reliance import COLLAPSE
 from modalens.plots.reading import (
     Kind,
     bounds_of,
+    by_output_views,
     contribution_views,
     hides,
+    lead_outputs,
     pairs,
     result_of,
     results_of,
+    sets_of_modalities,
     space_of,
 )
 from modalens.summary.wording import (
@@ -39,7 +42,7 @@ MARGIN = 0.01
 convention.
 """
 
-CHANCE = {"auc": 0.5, "r2": 0.0}
+CHANCE = {"auc": 0.5, "r2": 0.0, "concordance": 0.5}
 """What a model that knows nothing scores."""
 
 
@@ -47,6 +50,7 @@ def headline(explanation: Explanation) -> list[str]:
     """The answer in sentences, the most important first."""
     sentences = [
         *_carries(explanation),
+        *_of_those_who_have(explanation),
         *_combines(explanation),
         *_ignores(explanation),
         *_depends_on_baseline(explanation),
@@ -72,8 +76,81 @@ def _carries(explanation: Explanation) -> Iterator[str]:
         parts = "; its parts are below" if result_of(explanation, "occlusion") else ""
         yield f"There is one modality, {quote(explanation.modalities[0])}, and so nothing to share{parts}."
         return
+    if outputs := lead_outputs(explanation):
+        yield from _carries_for_each(explanation, outputs)
+        return
     words, result, name = views[0]
     yield _first_answer(words, result, name) + _other_answers(result, name, views[1:])
+
+
+def _carries_for_each(explanation: Explanation, outputs: Sequence[str]) -> Iterator[str]:
+    """Which modality carries most of each label by itself, and where another way of asking says otherwise."""
+    (words, result), *others = by_output_views(explanation)
+    first: dict[str, list[str]] = {}
+    unclear, constant = [], []
+    for output in outputs:
+        place, said, verdict = _first_of(result, output)
+        match verdict:
+            case "undefined":
+                constant.append(output)
+            case "clear":
+                first.setdefault(place, []).append(f"{quote(output)} ({said})")
+            case _:
+                unclear.append(f"{quote(output)} ({said})")
+    for place, shares in first.items():
+        yield f"{quote(place)} carries most of {in_words(shares)}, {_asked(words)}: shares of the change in each output by itself."
+    if unclear:
+        why = (
+            "Which modality carries most is not clear"
+            if result.confidence
+            else "Without intervals it can't be said which modality carries most"
+        )
+        yield f"{why} for {in_words(unclear)}, {_asked(words)}."
+    if constant:
+        yield f"{_quoted(constant)} {'stays' if len(constant) == 1 else 'stay'} the same {_asked(words)}, so no modality has a share of it."
+    for asked, other in others:
+        differ = [
+            f"{quote(place)} comes first for {quote(output)}"
+            for output in outputs
+            for place, _, verdict in [_first_of(other, output)]
+            if verdict == "clear" and place != _first_of(result, output)[0]
+        ]
+        if differ:
+            yield f"But {_asked(asked)} {in_words(differ)}: the answer depends on how one asks."
+
+
+def _first_of(result: Result, output: str) -> tuple[str, str, str]:
+    """The modality that comes first for one output, its share (where that is unclear: the first two), and whether it is
+    clear that it comes first.
+    """
+    shares = result.array("by_output").sel(output=output, drop=True)
+    if bool(shares.isnull().any()):
+        return "", "", "undefined"
+    bounds = bounds_of(result, "by_output")
+    bounds = None if bounds is None else bounds.sel(output=output)
+    order = [str(name) for name in shares.modality.values[np.argsort(-shares.values, kind="stable")]]
+    said = [
+        with_bounds(shares.sel(modality=name), None if bounds is None else bounds.sel(modality=name), rounded_percent)
+        for name in order[:2]
+    ]
+    draws = None if bounds is None else result.draws["by_output"].sel(output=output)
+    if draws is not None and _leads(draws, order, result):
+        return order[0], said[0].replace(" (", ", ").rstrip(")"), "clear"
+    return order[0], " and ".join(f"{quote(name)} {one}" for name, one in zip(order, said, strict=False)), "unclear"
+
+
+def _leads(draws: xr.DataArray, order: Sequence[str], result: Result) -> bool:
+    """Whether the interval of the lead of the first over the second leaves out 0."""
+    lead = draws.sel(modality=order[0]) - draws.sel(modality=order[1])
+    return bool(lead.quantile((1 - (result.confidence or 0)) / 2, skipna=True) > 0)
+
+
+def _of_those_who_have(explanation: Explanation) -> Iterator[str]:
+    """That shares are of different samples, where these differ in the modalities that they have."""
+    sets, samples = sets_of_modalities(explanation), explanation.provenance["samples"]
+    if sets:
+        complete = sets.get(" + ".join(explanation.modalities), 0)
+        yield f"{complete} of {samples} samples have every modality; the share of each is among the samples that have it, so shares need not sum to 100 %."
 
 
 def _no_shares(asked: list[tuple[str, Result, str]]) -> str:
@@ -136,10 +213,7 @@ def _clear(result: Result, name: str) -> bool:
     shares, bounds = _sorted_shares(result, name)
     if bounds is None or result.confidence is None:
         return False
-    lead = result.draws[name].sel(modality=shares.modality.item(0)) - result.draws[name].sel(
-        modality=shares.modality.item(1)
-    )
-    return bool(lead.quantile((1 - result.confidence) / 2, skipna=True) > 0)
+    return _leads(result.draws[name], [str(one) for one in shares.modality.values], result)
 
 
 # Whether they are combined ----------------------------------------------------------------------------------------------------------
@@ -261,7 +335,8 @@ def _ignores(explanation: Explanation) -> Iterator[str]:
         withheld = [name for name, verdict in verdicts.items() if verdict.startswith("withheld")]
     else:
         assert occlusion is not None
-        ignored, withheld = [name for name in explanation.modalities if _below(occlusion, name, share)], []
+        array = "by_output" if lead_outputs(explanation) else "contribution"
+        ignored, withheld = [name for name in explanation.modalities if _below(occlusion, name, array, share)], []
     if ignored:
         be, their = ("is", "its") if len(ignored) == 1 else ("are", "their")
         yield f"{_quoted(ignored)} {be} ignored: even the upper bound of {their} share lies below {100 * share:g} %, hidden part by part and as a whole."
@@ -280,8 +355,8 @@ def _not_connected(explanation: Explanation) -> Iterator[str]:
         yield f"{_quoted(unread)} {'is' if len(unread) == 1 else 'are'} ignored: the model's output is not connected with {'it' if len(unread) == 1 else 'them'}."
 
 
-def _below(occlusion: Result, name: str, share: float) -> bool:
-    bounds = [bounds_of(occlusion, array) for array in ("contribution", "anchor_by_baseline")]
+def _below(occlusion: Result, name: str, array: str, share: float) -> bool:
+    bounds = [bounds_of(occlusion, one) for one in (array, "anchor_by_baseline")]
     return all(found is not None and bool((found.sel(bound="upper", modality=name) < share).all()) for found in bounds)
 
 

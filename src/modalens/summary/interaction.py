@@ -9,7 +9,6 @@ from modalens.plots.reading import (
     pairs,
     result_of,
     results_of,
-    space_of,
     space_words,
     target_words,
 )
@@ -31,7 +30,6 @@ from modalens.summary.wording import (
 
 def interaction(explanation: Explanation) -> Iterator[Table]:
     for name, result in results_of(explanation, "intershap").items():
-        here = space_of(explanation)
         outputs = [str(output) for output in result.score.output.values] if "output" in result.score.dims else [None]
         rows = []
         for output in outputs[:MOST_ROWS]:
@@ -42,7 +40,7 @@ def interaction(explanation: Explanation) -> Iterator[Table]:
                 rows.append(
                     (
                         *label,
-                        space_words(str(space)),
+                        space_words(explanation, str(space)),
                         *(
                             cell(result, array, words, **there)
                             for array, words in (("by_space", percent), ("null", percent), ("excess", points))
@@ -50,7 +48,7 @@ def interaction(explanation: Explanation) -> Iterator[Table]:
                     )
                 )
             rows.append(
-                (*label, f"{space_words(here)}, by sample", cell(result, "local", percent, **at), NOT_THERE, NOT_THERE)
+                (*label, f"{space_words(explanation)}, by sample", cell(result, "local", percent, **at), NOT_THERE, NOT_THERE)
             )
         corrected = [
             f"{'' if output is None else output + ': '}{percent(float(result.local_corrected.sel({} if output is None else {'output': output})))}"
@@ -91,7 +89,7 @@ def orders(explanation: Explanation) -> Iterator[Table]:
         for space in spaces:
             at = {name: value for name, value in (("space", space), ("output", output)) if value is not None}
             cells = [cell(result, array, percent, order=order, **at) for order in found.order.values]
-            rows.append((*(() if output is None else (output,)), space_words(space or space_of(explanation)), *cells))
+            rows.append((*(() if output is None else (output,)), space_words(explanation, space), *cells))
     last = ("three or more",) if len(explanation.modalities) > 2 else ()
     width = len(rows[0]) - (0 if last else 1)
     yield Table(
@@ -161,7 +159,7 @@ def sets(explanation: Explanation) -> Iterator[Table]:
                 columns=(
                     *(() if outputs == [None] else ("output",)),
                     "set",
-                    *(f"on the {space_words(space)}" for space in spaces),
+                    *(f"on the {space_words(explanation, space)}" for space in spaces),
                 ),
                 rows=tuple(rows[: 3 * MOST_ROWS]),
                 notes=(

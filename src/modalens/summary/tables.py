@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from modalens.explanation import Explanation
+from modalens.summary.availability import who_has_what
 from modalens.summary.cells import Table
-from modalens.summary.contribution import by_baseline, by_output, contribution, parts
+from modalens.summary.contribution import by_baseline, by_output, contribution, in_units, parts
 from modalens.summary.gradients import by_start, features, gradients
 from modalens.summary.interaction import interaction, orders, pair_table, sets
 from modalens.summary.others import others, reliance
@@ -20,7 +21,7 @@ def content(explanation: Explanation) -> list[Table]:
 def by_topic(explanation: Explanation) -> dict[str, list[Table]]:
     """The tables by what they are about: contribution, gradients, interaction, reliance, and other measures."""
     topics = {
-        "contribution": (contribution, by_baseline, by_output, parts),
+        "contribution": (contribution, by_output, who_has_what, in_units, by_baseline, parts),
         "gradients": (gradients, features, by_start),
         "interaction": (interaction, orders, pair_table, sets),
         "reliance": (reliance,),

@@ -92,7 +92,7 @@ def baseline_label(label: str) -> str:
 
 
 def metric_words(metric: str) -> str:
-    """A metric as it is written: `AUC`, `accuracy`, `R²`."""
+    """A metric as it is written: `AUC`, `accuracy`, `R²`, `concordance`."""
     return {"auc": "AUC", "r2": "R²"}.get(metric, metric)
 
 

@@ -310,6 +310,12 @@ OBSTACLES: dict[str, Broken] = {
         settings={"baseline": {"image": "mean", "lab": "zeros"}},
         words=("with 'lab' replaced by 'zeros' the model raises IndexError: no laboratory",),
     ),
+    "NaN without anything": Broken(
+        check="finite",
+        model=lambda image, lab: np.where(image.any(axis=(1, 2)) | lab.any(axis=1), model(image, lab), np.nan),
+        settings={"baseline": "zeros"},
+        words=("with every modality replaced by 'zeros'", "NaN or infinite for 4 of 4"),
+    ),
     # 6, 7 what it follows
     "never read": Broken(check="reads", model=blind, words=("'lab' is never read", "forward"), refused=False),
     "constant": Broken(
@@ -626,6 +632,16 @@ def test_encoders_are_named_where_they_lie_and_only_those_that_agree():
     said = next(one.remedy for one in found.findings if one.check == "fusion point")
     assert "tried" not in said
     assert "the model's are 'backbone', 'head'" in said
+
+
+def test_tracing_leaves_alone_what_a_model_keeps():
+    """torch.export puts copies in the place of lists, and what was traced into them."""
+    net = Telling()
+    kept = net.heard[0]
+    ml.fusion_point(net, INPUTS)
+    assert net.heard is net.backbone.heard
+    assert type(net.heard[0]) is torch.Tensor
+    assert kept.tolist() == [0]
 
 
 def test_what_enters_the_head_as_it_is_is_said():

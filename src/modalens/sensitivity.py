@@ -145,9 +145,11 @@ def sweep(
     for step in range(max(map(len, levels.values()))):
         now = {name: level[min(step, len(level) - 1)] for name, level in levels.items()}
         cut = {name: kind if (count := now[name]) is None else kind.cut_into(count) for name, kind in given.items()}
-        found = explain(
+        explanation = explain(
             model, inputs, measures=[Occlusion()], modalities=cut, **(settings | {"confidence": None})
-        ).occlusion
+        )
+        _require_one_set(explanation)
+        found = explanation.occlusion
         for name in inputs:
             there = int(found.part_count.sel(modality=name).max())
             amounts[name][there] = float(found.amount.sel(modality=name))
@@ -159,6 +161,15 @@ def sweep(
     ]
     together = xr.concat(xr.broadcast(*each), dim=xr.Variable("modality", list(inputs)))
     return (together / together.sum("modality")).transpose(..., "modality")
+
+
+def _require_one_set(explanation: Explanation) -> None:
+    """Refuse patients who differ in the modalities that they have: their amounts are of different players."""
+    counts = explanation.provenance["available"]
+    if len(counts) > 1:
+        raise InputError(
+            f"sweep compares amounts over the same patients, and these differ in the modalities that they have ({listed(counts)}); give those of one set."
+        )
 
 
 def _levels(name: str, counts: int | Sequence[int]) -> list[int | None]:

@@ -16,8 +16,8 @@ from modalens.evaluation.sources import Sources
 from modalens.evaluation.standins import StandIns
 from modalens.evaluation.table import Table
 from modalens.models import Readout, read
-from modalens.models.readout import Selector
 from modalens.models.memory import out_of_memory
+from modalens.models.readout import Selector
 from modalens.models.split import Arrays, Grid, Split
 
 

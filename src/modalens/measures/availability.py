@@ -26,23 +26,21 @@ OF_MODALITIES = ("modality", "modality_2", "coalition")
 """Axes whose labels are modalities, or sets of them."""
 
 
-def over_sets(
-    problem: Problem, numbers: Numbers, weights: xr.DataArray, fewest: int = 1
-) -> dict[str, xr.DataArray]:
+def over_sets(problem: Problem, numbers: Numbers, weights: xr.DataArray, fewest: int = 1) -> dict[str, xr.DataArray]:
     """The mean over patients of the numbers of their set of modalities; a modality's number is that of the patients
     who have it. Patients with fewer than `fewest` modalities have no such numbers.
     """
-    each = [
-        (one if len(names) >= fewest else {name: array * np.nan for name, array in one.items()}, size)
-        for names, one, size in _each_set(problem, numbers, weights)
-    ]
-    found, sizes = zip(*each, strict=True)
+    found, sizes = zip(*((one, size) for _, one, size in _each_set(problem, numbers, weights, fewest)), strict=True)
     return {name: _mean([one[name] for one in found], sizes) for name in found[0]}
 
 
-def by_set(problem: Problem, numbers: Numbers, weights: xr.DataArray) -> dict[str, xr.DataArray]:
+def by_set(problem: Problem, numbers: Numbers, weights: xr.DataArray, fewest: int = 1) -> dict[str, xr.DataArray]:
     """The contribution in each set of modalities, (available, modality), and how many patients have just these."""
-    rows = {" + ".join(names): one for names, one, _ in _each_set(problem, numbers, weights) if "contribution" in one}
+    rows = {
+        " + ".join(names): one
+        for names, one, _ in _each_set(problem, numbers, weights, fewest)
+        if "contribution" in one
+    }
     if not rows:
         return {}
     counts = [int(members.sum()) for _, members in problem.sets]
@@ -119,20 +117,23 @@ def _of_coalitions(available: xr.DataArray, coalitions: np.ndarray) -> xr.DataAr
     return xr.concat(each, dim="coalition").assign_coords(coalition=coalitions)
 
 
-def _each_set(problem: Problem, numbers: Numbers, weights: xr.DataArray) -> Any:
-    """Every set of modalities, the numbers of the patients who have just these, and their share of the weights."""
+def _each_set(problem: Problem, numbers: Numbers, weights: xr.DataArray, fewest: int) -> Any:
+    """Every set of modalities, the numbers of the patients who have just these, and their share of the weights; of too
+    few modalities, NaN.
+    """
     for names, members in problem.sets:
         own = weights * xr.DataArray(members, dims="sample")
         size = own.sum("sample")
         found = numbers((own / size.where(size > 0)).transpose(*weights.dims))
-        yield names, {name: _restricted(problem, name, array, names) for name, array in found.items()}, size
+        known = names if len(names) >= fewest else ()
+        yield names, {name: _restricted(problem, name, array, known) for name, array in found.items()}, size
 
 
 def _restricted(problem: Problem, name: str, array: xr.DataArray, names: tuple[str, ...]) -> xr.DataArray:
     """The entries of the modalities that these patients have."""
     if len(names) == len(problem.modalities):
         return array
-    inside = np.full(array.shape, name not in OF_COMPLETE)
+    inside = np.full(array.shape, bool(names) and name not in OF_COMPLETE)
     for axis, dim in enumerate(array.dims):
         if dim in OF_MODALITIES:
             own = [set(str(label).split(" x ")) <= set(names) for label in array[dim].values]

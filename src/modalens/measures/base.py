@@ -108,7 +108,7 @@ class Measure(ABC):
     def by_set(self, problem: Problem, samples: Arrays) -> Arrays:
         """The contribution among the patients who have the same modalities, (available, modality)."""
         weights = statistics.uniform_weights(problem.samples)
-        return availability.by_set(problem, partial(self.summarise, problem, samples), weights)
+        return availability.by_set(problem, partial(self.summarise, problem, samples), weights, self.fewest)
 
     def bootstrap(self, problem: Problem, samples: Arrays, found: Arrays) -> tuple[xr.Dataset, str, str]:
         """The global numbers that were found, under resampled weights (axis `draw`), what was resampled, and why there

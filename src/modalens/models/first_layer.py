@@ -127,7 +127,7 @@ def _copy(graph: fx.Graph, node: fx.Node, copied: dict[fx.Node, fx.Node], first:
     if node in copied:
         return
     if reads_batch(node):
-        copied[node] = graph.call_function(node.target, (copied[first], 0))
+        copied[node] = graph.call_function(torch.ops.aten.sym_size.int, (copied[first], 0))
         return
     for one in node.all_input_nodes:
         _copy(graph, one, copied, first)

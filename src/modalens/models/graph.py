@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 from modalens.models import rows
 from modalens.models.calling import Calling
 from modalens.models.fast_layers import keep_fast_layers
+from modalens.models.modes import evaluation_copy, with_own_containers
 
 Owners = frozenset[str]
 
@@ -107,10 +108,12 @@ def _exported(model: nn.Module, calling: Calling, given: dict[str, Any]) -> torc
     if isinstance(model, torch.jit.ScriptModule):
         raise NotSeparable("it is a TorchScript module, whose graph can't be exported")
     batch = torch.export.Dim("batch")
+    # Of a copy: what a forward keeps in its attributes while it is traced is no number.
+    called = _ByKeyword(with_own_containers(evaluation_copy(model)), calling)
     errors: list[Exception] = []
     for dim, strict in ((batch, False), (batch, True), (torch.export.Dim.AUTO, False)):
         try:
-            program = _quietly_exported(_ByKeyword(model, calling), given, dim, strict)
+            program = _quietly_exported(called, given, dim, strict)
             sizes = [node.meta["val"].shape[0] for node in program.graph.nodes if node.name in _inputs(program)]
             if not all(_same_size(size, sizes[0]) for size in sizes):
                 raise NotSeparable("its forward fixes the number of rows")

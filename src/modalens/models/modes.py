@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 
@@ -27,4 +28,16 @@ def evaluation_copy(module: nn.Module) -> nn.Module:
     own = copy.copy(module)
     own.training = False
     own._modules = {name: None if one is None else evaluation_copy(one) for name, one in module._modules.items()}
+    return own
+
+
+def with_own_containers(own: nn.Module) -> nn.Module:
+    """A copy of a module whose lists and dicts are its own too, so that a forward that keeps things in them leaves those
+    of the original alone; what several submodules share, they go on sharing.
+    """
+    copied: dict[int, Any] = {}
+    for one in own.modules():
+        for name, value in vars(one).items():
+            if type(value) in (list, dict) and not name.startswith("_"):
+                vars(one)[name] = copied.setdefault(id(value), value.copy())
     return own

@@ -48,7 +48,13 @@ def interaction(explanation: Explanation) -> Iterator[Table]:
                     )
                 )
             rows.append(
-                (*label, f"{space_words(explanation)}, by sample", cell(result, "local", percent, **at), NOT_THERE, NOT_THERE)
+                (
+                    *label,
+                    f"{space_words(explanation)}, by sample",
+                    cell(result, "local", percent, **at),
+                    NOT_THERE,
+                    NOT_THERE,
+                )
             )
         corrected = [
             f"{'' if output is None else output + ': '}{percent(float(result.local_corrected.sel({} if output is None else {'output': output})))}"

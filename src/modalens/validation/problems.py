@@ -132,7 +132,7 @@ def problem(
     Example
     -------
     >>> found = problem("C4", train=50, test=20)
-    >>> found.inputs["image_1"].shape, found.truth["contribution"].values.round(2).tolist()
+    >>> found.inputs["image_1"].shape, found.truth["sensitivity"].values.round(2).tolist()
     ((20, 1, 28, 28), [0.4, 0.3, 0.2, 0.1])
     """
     choice("problem", name, FUNCTIONS)

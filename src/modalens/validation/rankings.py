@@ -53,11 +53,11 @@ def rbo(truth: Any, estimate: Any, p: float = 0.9, ties: Literal["a", "b"] = "b"
     if not 0 < p < 1:
         raise InputError(f"rbo(p={p}): expected a number between 0 and 1, such as 0.9.")
     first, second = ranking(truth), ranking(estimate)
-    if len(first) == 1 and len(first[0]) > 1:
-        return float("nan")
     lengths = [sum(map(len, one)) for one in (first, second)]
     if lengths[0] != lengths[1]:
         return _uneven(first, second, p)
+    if len(first) == 1 and len(first[0]) > 1:
+        return float("nan")
     depth = np.arange(1, lengths[0] + 1)
     own, other = (_counts(one, depth, items=_items(first, second)) for one in (first, second))
     overlap = (own * other).sum(axis=0)
@@ -122,6 +122,8 @@ def _is_list_of_items(given: Any) -> bool:
 
 
 def _by_value(importance: dict[Hashable, float]) -> Ranking:
+    if not importance:
+        raise InputError("rbo: expected every item once, came nothing; give importances, or a ranked list.")
     if any(value != value for value in importance.values()):
         raise InputError("rbo: some importances are NaN; expected numbers. Leave out runs that have none.")
     values = sorted(set(importance.values()), reverse=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.special import expit
 from scipy.stats import norm
 
 from modalens.errors import InputError
@@ -35,7 +36,7 @@ def shapes(latents: np.ndarray) -> np.ndarray:
 
 def _inside(x: np.ndarray, y: np.ndarray, sharpness: float) -> np.ndarray:
     """Nearly 1 within the unit circle and 0 outside."""
-    return np.asarray(1 / (1 + np.exp(sharpness * (x**2 + y**2 - 1))))
+    return np.asarray(expit(-sharpness * (x**2 + y**2 - 1)))
 
 
 def fields(latents: np.ndarray, seed: int = 0) -> np.ndarray:

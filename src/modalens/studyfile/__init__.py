@@ -1,0 +1,315 @@
+"""Study files: a YAML file that says which model, which data, which modalities and which measures; read, checked, and
+turned into arguments of `explain`.
+
+model: network.py:load            # a file or a module, and a model in it, or a function without arguments that returns one
+inputs:
+  image: {file: test.npz, key: image, kind: image, patch: 4}
+  clinical: {file: test.csv, columns: [age, creatinine]}
+background:
+  image: {file: train.npz, key: image}
+  clinical: {file: train.csv, columns: [age, creatinine]}
+link: softmax
+measures: [occlusion, shapley, intershap, fusion_gradient]
+present: {image: {file: test.csv, column: has_image}}   # where patients lack a modality
+encoders: {image: backbone}       # auto, graph, whole, or the submodule that encodes a modality
+batch_size: {image: 64, head: 4096}
+folder: results
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import ValidationError
+
+from modalens.datasets.files import read_csv, read_images, read_npz
+from modalens.errors import InputError, listed, nearest
+from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
+from modalens.modalities import Bag, Image, Modality, Series, Tabular, Text, Vector, Volume
+from modalens.models.where import source_line
+from modalens.studyfile.content import ModalitySource, Source, StudyFile
+from modalens.studyfile.places import at, composed, described
+
+MEASURES: dict[str, type[Measure]] = {
+    kind.default_name: kind for kind in (Occlusion, Shapley, InterSHAP, Interactions, Reliance, FusionGradient)
+}
+KINDS: dict[str, type[Modality]] = {
+    "image": Image,
+    "volume": Volume,
+    "text": Text,
+    "tabular": Tabular,
+    "series": Series,
+    "vector": Vector,
+    "bag": Bag,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRun:
+    """A study file read: the arguments of `explain`, and the folder for what comes out."""
+
+    model: Any
+    inputs: dict[str, Any]
+    settings: dict[str, Any]
+    folder: Path
+    title: str
+
+
+def read_study(path: str | Path) -> StudyRun:
+    """Read and check a study file, and everything that it names. Paths in it are relative to it.
+
+    Raises InputError with the file and line of what is wrong: YAML that can't be read, unknown or doubled keys,
+        values of the wrong kind, missing files, models that can't be imported.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"there is no study file {source}.")
+    try:
+        text = source.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{source} is no text file, so no study file: expected YAML with keys such as model: and inputs:."
+        ) from error
+    root = composed(source, text)
+    try:
+        content = StudyFile.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        raise InputError(described(source, root, error.errors())) from None
+    with at(source, root, ("model",)):
+        model = import_model(content.model, source.parent)
+    inputs: dict[str, Any] = {}
+    modalities: dict[str, Modality] = {}
+    for name, section in content.inputs.items():
+        with at(source, root, ("inputs", name)):
+            inputs[name] = _read(section, source.parent)
+            kind = _modality(section)
+            modalities |= {name: kind} if kind else {}
+    background: dict[str, Any] | None = None
+    for name, rows in (content.background or {}).items():
+        with at(source, root, ("background", name)):
+            background = (background or {}) | {name: _read(rows, source.parent)}
+    for what, known in (
+        ("present", tuple(inputs)),
+        ("collate", tuple(inputs)),
+        ("encoders", tuple(inputs)),
+        ("batch_size", (*inputs, "head")),
+    ):
+        _require_modalities(source, root, what, getattr(content, what), known)
+    settings: dict[str, Any] = {"modalities": modalities, "background": background}
+    settings["present"] = None if content.present is None else {}
+    for name, who in (content.present or {}).items():
+        with at(source, root, ("present", name)):
+            settings["present"][name] = _truths(_read(who, source.parent))
+    with at(source, root, ("forward",)):
+        settings["forward"] = None if content.forward is None else _imported(content.forward, source.parent)
+    settings["collate"] = content.collate
+    if isinstance(content.collate, dict):
+        settings["collate"] = {}
+        for name, reference in content.collate.items():
+            with at(source, root, ("collate", name)):
+                settings["collate"][name] = _imported(reference, source.parent)
+    for what in ("labels", "groups"):
+        section = getattr(content, what)
+        with at(source, root, (what,)):
+            settings[what] = None if section is None else _read(section, source.parent)
+    with at(source, root, ("measures",)):
+        chosen = [content.measures] if isinstance(content.measures, str) else content.measures
+        settings["measures"] = None if chosen is None else [_measure(one) for one in chosen]
+    settings |= {
+        name: getattr(content, name)
+        for name in (
+            "baseline",
+            "link",
+            "output",
+            "target",
+            "task",
+            "units",
+            "classes",
+            "select",
+            "batch_size",
+            "encoders",
+            "confidence",
+            "seed",
+        )
+    }
+    return StudyRun(
+        model=model, inputs=inputs, settings=settings, folder=source.parent / content.folder, title=source.stem
+    )
+
+
+def import_model(reference: str, folder: Path) -> Any:
+    """The model that `file.py:name` or `package.module:name` refers to; a function without arguments is called for it.
+
+    Raises InputError for a missing file, module or name, and for an error while importing.
+    """
+    found = _imported(reference, folder)
+    code = getattr(found, "__code__", None)
+    if code is None or code.co_argcount + code.co_kwonlyargcount or code.co_flags & 0x08:
+        return found
+    with _on_path(folder), _loading(f"{reference}()"):
+        return found()
+
+
+def _imported(reference: str, folder: Path) -> Any:
+    """What `file.py:name` or `package.module:name` refers to."""
+    where, _, name = reference.rpartition(":")
+    if not where or not name:
+        raise InputError(f"{reference!r} is no reference; write file.py:name or package.module:name.")
+    module = _imported_file(folder / where) if where.endswith(".py") else _imported_module(where, folder)
+    if not hasattr(module, name):
+        raise InputError(
+            f"{where} has no {name!r}{nearest(name, [one for one in vars(module) if not one.startswith('_')])}."
+        )
+    return getattr(module, name)
+
+
+def _imported_file(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None, "a .py file has a loader"
+    assert spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    # It may import its neighbours.
+    with _on_path(path.parent), _loading(path):
+        spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _on_path(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+@contextmanager
+def _loading(what: object) -> Iterator[None]:
+    """What a user's own code raises while it is loaded is told with its place."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        where = source_line(error)
+        raise InputError(
+            f"{what} can't be loaded{f' ({where})' if where else ''}: {type(error).__name__}: {error}; try python -c 'import ...' on it by itself."
+        ) from error
+
+
+def _imported_module(name: str, folder: Path) -> Any:
+    with _on_path(folder):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"the module {name!r} can't be imported ({error}); give a file, such as model.py:load, or install it."
+            ) from error
+
+
+def _read(section: Source, folder: Path) -> Any:
+    if section.file is None:
+        return {name: _read(one, folder) for name, one in (section.members or {}).items()}
+    path = folder / section.file
+    if path.is_dir():
+        return read_images(path, section.pattern, section.size)
+    match path.suffix:
+        case ".npz" | ".npy":
+            array = read_npz(path, section.key)
+            return (
+                array
+                if section.lengths is None
+                else _by_patient(array, read_npz(path, section.lengths), section.lengths)
+            )
+        case ".csv":
+            if section.column is not None:
+                column = read_csv(path, [section.column])[section.column]
+                return column.tolist() if not pd.api.types.is_numeric_dtype(column) else column.to_numpy()
+            return read_csv(path, section.columns)
+    raise InputError(f"{path}: expected an .npz, .npy or .csv file, or a folder of images.")
+
+
+def _by_patient(rows: np.ndarray, lengths: np.ndarray, key: str) -> list[np.ndarray]:
+    """Rows of all patients, one after another, as a list with each patient's own."""
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.sum() != len(rows) or (lengths < 0).any():
+        raise InputError(
+            f"lengths: {key!r} of shape {lengths.shape} and type {lengths.dtype} adds up to {lengths.sum()}, and there are {len(rows)} rows; "
+            "give a whole number for each patient: how many rows are theirs."
+        )
+    return np.split(rows, np.cumsum(lengths)[:-1])
+
+
+def _truths(values: Any) -> np.ndarray:
+    """Whether each patient has a modality, from 0 and 1 or False and True."""
+    found = np.asarray(values)
+    if not np.isin(found, (0, 1)).all():
+        raise InputError(f"expected 0 or 1 (False or True) for each patient, came {found.ravel()[:3].tolist()}...")
+    return found.astype(bool)
+
+
+def _require_modalities(source: Path, root: yaml.Node, what: str, given: Any, known: tuple[str, ...]) -> None:
+    """Refuse names under this key that are no modality, where it holds names."""
+    for name in given if isinstance(given, dict) else ():
+        with at(source, root, (what, name)):
+            if name not in known:
+                raise InputError(f"{what}.{name} is not known{nearest(name, known)}: expected {listed(known)}.")
+
+
+def _modality(section: ModalitySource) -> Modality | None:
+    """The modality of a section; None where its kind is left to be inferred."""
+    source_keys = set(Source.model_fields) | {"kind"}
+    given = {
+        name: value for name, value in section.model_dump().items() if name not in source_keys and value is not None
+    }
+    if section.kind is None:
+        if given:
+            raise InputError(f"{listed(given)} say how to cut, and kind= is missing: one of {listed(KINDS)}.")
+        return None
+    kind = KINDS[section.kind]
+    allowed = set(kind.__dataclass_fields__) & (set(ModalitySource.model_fields) - source_keys)
+    if set(given) - allowed:
+        raise InputError(
+            f"kind {section.kind!r} does not take {listed(sorted(set(given) - allowed))}; it takes {listed(sorted(allowed))}."
+        )
+    if "tokenizer" in given:
+        given["tokenizer"] = _tokenizer(given["tokenizer"])
+    return kind(**given)
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        from transformers import AutoTokenizer
+    except ModuleNotFoundError as error:
+        raise InputError("tokenizer: needs the package transformers: pip install 'modalens[text]'.") from error
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"tokenizer: {folder} holds no tokenizer that transformers can load: {error}.") from error
+
+
+def _measure(chosen: str | Mapping[str, Mapping[str, Any]]) -> Measure:
+    name, options = (chosen, {}) if isinstance(chosen, str) else next(iter(chosen.items()))
+    if name not in MEASURES or (not isinstance(chosen, str) and len(chosen) != 1):
+        raise InputError(
+            f"measures: {name!r} is not known{nearest(name, MEASURES)}: give names out of {listed(MEASURES)}, or name: {{setting: value}}."
+        )
+    try:
+        return MEASURES[name](**options)
+    except TypeError as error:
+        fields = sorted(set(MEASURES[name].__dataclass_fields__))
+        raise InputError(
+            f"measures: {name} takes the settings {listed(fields)}, and came {listed(options)}."
+        ) from error

@@ -25,12 +25,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that all runs; the times mean nothing")
     parser.add_argument("--brief", action="store_true", help="256 samples only, usual settings, fewer points of growth")
+    parser.add_argument(
+        "--usual", action="store_true", help="the rivals' usual settings; better ones are not looked for"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, help="rounds in which rivals are timed (5; 2 where quick)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="folder for the page and figures (benchmarks; build where quick)")
     chosen = parser.parse_args()
     suite = replace(QUICK if chosen.quick else BRIEF if chosen.brief else Suite(), seed=chosen.seed)
+    suite = replace(suite, tuned=suite.tuned and not chosen.usual)
     repeats = chosen.repeats or (2 if chosen.quick else 5)
     folder = chosen.output or Path("build" if chosen.quick else "benchmarks")
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +50,7 @@ def command(chosen: argparse.Namespace) -> str:
     """The command that makes this page again, without where it was written to."""
     given = [f"--threads {chosen.threads}", f"--seed {chosen.seed}"]
     given += [f"--repeats {chosen.repeats}"] if chosen.repeats else []
-    given += [f"--{name}" for name in ("quick", "brief") if getattr(chosen, name)]
+    given += [f"--{name}" for name in ("quick", "brief", "usual") if getattr(chosen, name)]
     return " ".join(["python -m benchmarks.speed", *given])
 
 

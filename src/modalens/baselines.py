@@ -173,8 +173,9 @@ class Background(Baseline):
 
     def __post_init__(self) -> None:
         for argument in ("rows", "part_rows"):
-            if getattr(self, argument) < 1:
-                raise InputError(f"{type(self).__name__}({argument}={getattr(self, argument)}): give at least 1 row.")
+            given = getattr(self, argument)
+            if not isinstance(given, int | np.integer) or isinstance(given, bool) or given < 1:
+                raise InputError(f"{type(self).__name__}({argument}={given!r}): give a whole number, at least 1 row.")
 
     def draws(self, available: int, kind: str) -> int:
         """How many rows stand in, of those that there are."""

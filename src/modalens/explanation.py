@@ -131,6 +131,10 @@ def load(path: str | Path) -> Explanation:
 
     Raises InputError for a missing file, for one that is no saved explanation or of another format, and for a damaged one.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(
+            f"load: expected the path of a file written by explanation.save(...), came {type(path).__name__}."
+        )
     source = Path(path)
     if not source.is_file():
         why = f"{source} is a folder" if source.is_dir() else f"there is no file {source}"

@@ -27,11 +27,14 @@ from modalens.explanation import Explanation
 from modalens.labels import checked_labels
 from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
 from modalens.modalities import Modality
-from modalens.modalities.patients import Patients, gather, gather_background
+from modalens.modalities.patients import Patients, gather, gather_background, require_one_order
 from modalens.models import Calling, Collate, Forward, Model, Readout, adapt
-from modalens.models.calling import checked_collate
-from modalens.models.readout import Selector, decide, targets
+from modalens.models.calling import checked_collate, checked_forward
+from modalens.models.readout import Selector, decide, targets, warn_of_two_links
 from modalens.problem import EXACT_LIMIT, Problem
+
+FEW, MANY = 8, 256
+"""Explained and background patients whose ranges are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class Prepared:
     def completed(self, raw: np.ndarray) -> Prepared:
         """The same, with the raw outputs of all patients."""
         readout = self.setting.readout(raw)
+        warn_of_two_links(raw, self.setting.link)
         return replace(self, raw=raw, readout=readout, problem=self.setting.problem(raw, readout, self.checked.noise))
 
 
@@ -89,7 +93,18 @@ class Setting:
     confidence: float | None
 
     def note_background(self) -> None:
-        """Say so where the explained patients stand in for each other."""
+        """Say so where the explained patients stand in for each other, and where the background is of another kind."""
+        for name, kind in self.patients.modalities.items():
+            rows = np.flatnonzero(self.patients.having(name))[:FEW]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                apart = kind.outside(self.patients.samples[name][rows], self.background.samples[name][:MANY])
+            if apart > 0.5 and not self.own_background:
+                warnings.warn(
+                    f"modality {name!r}: {apart:.0%} of the values of the explained patients lie outside the range of the background; prepare both in the same way (scaling, units).",
+                    ModalensWarning,
+                    stacklevel=2,
+                )
         fitted = any(
             baseline.from_background for assignment in self.assignments.values() for baseline in assignment.values()
         )
@@ -206,8 +221,9 @@ def prepare(
 ) -> Setting:
     """Check the arguments of explain, as far as that goes without running the model; the same defaults."""
     patients = gather(inputs, modalities, present)
-    adapted = adapt(model, Calling(forward=forward, collate=checked_collate(collate)))
+    adapted = adapt(model, Calling(forward=checked_forward(forward), collate=checked_collate(collate)))
     adapted.require(patients.members)
+    require_one_order({**inputs, "labels": labels, "groups": groups})
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed={seed!r}: expected a whole number, at least 0; give one.")
     if confidence is not None and (not isinstance(confidence, float) or not 0 < confidence < 1):
@@ -300,6 +316,8 @@ def _checked_groups(groups: Any, samples: int) -> np.ndarray | None:
     if groups is None:
         return None
     found = np.asarray(groups)
+    if found.ndim == 1 and found.dtype == object and any(one is None for one in found):
+        raise InputError("groups: some are None; every sample needs its resampling unit.")
     if found.shape != (samples,):
         raise InputError(
             f"groups: expected one for each of the {samples} samples, came shape {found.shape}; give each sample's patient."

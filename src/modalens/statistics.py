@@ -82,8 +82,8 @@ def side_by_side(arrays: Mapping[str, xr.DataArray], dim: str) -> xr.DataArray:
 
 
 def interval(draws: xr.Dataset, confidence: float) -> xr.Dataset:
-    """The percentile interval of every variable, on a new axis `bound` (lower, upper); draws in which a number is
-    undefined don't count.
+    """The percentile interval of every variable, on a new axis `bound` (lower, upper). NaN where a number is undefined in
+    more of the draws than a tail holds: what the others say is no interval of all.
     """
     tail = (1 - confidence) / 2
     if not draws:
@@ -93,6 +93,7 @@ def interval(draws: xr.Dataset, confidence: float) -> xr.Dataset:
             "ignore", "All-NaN slice", RuntimeWarning
         )  # a number that is undefined in every draw has an undefined interval
         bounds = draws.quantile([tail, 1 - tail], dim="draw", skipna=True).rename(quantile="bound")
+    bounds = bounds.where(draws.isnull().mean("draw") <= tail + 1e-12)
     return bounds.assign_coords(bound=["lower", "upper"])
 
 

@@ -64,7 +64,8 @@ def check_rows(
     if not change <= max(1e-4, 16 * model.precision) * scale:  # it may be NaN
         raise InputError(
             f"the model's output for a patient depends on the other patients of the batch (it differs by {change:.2g} when they are others): "
-            "expected row k of the output to depend on row k of the inputs only. Batch normalization must be in evaluation mode, and the batch the first axis (batch_first=True)."
+            "expected row k of the output to depend on row k of the inputs only. "
+            "Batch normalization must be in evaluation mode, the batch the first axis (batch_first=True), and collate= must keep rows in their places."
         )
     rows = 2 * len(few) + sum(map(len, others.values()))
     return Checked(raw=together, rows=rows, seconds=seconds, noise=max(noise, change))

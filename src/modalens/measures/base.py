@@ -84,6 +84,7 @@ class Measure(ABC):
         if problem.available is not None:
             details = availability.of_those_who_have(problem, details, self.fewest) | self.by_set(problem, samples)
             reasons |= availability.reasons(problem, {**found, **details})
+        why = why or _partly_undefined(draws, problem.confidence)
         return Result(
             measure=self.key,
             title=self.title,
@@ -141,6 +142,16 @@ class Measure(ABC):
         return statistics.jackknife_error(left_out)
 
 
+def _partly_undefined(draws: xr.Dataset, confidence: float | None) -> str:
+    """Why an interval is withheld where there is a number: it is undefined in too many draws."""
+    if confidence is None or not draws or "contribution" not in draws:
+        return ""
+    undefined = float(draws["contribution"].isnull().mean("draw").max())
+    if not (1 - confidence) / 2 < undefined < 1:
+        return ""
+    return f"in {undefined:.0%} of the draws the change is below the model's rounding, so their share is undefined; output='logit' may tell more"
+
+
 def _no_draws(found: Arrays) -> xr.Dataset:
     """The names and axes of the global numbers, without a draw."""
     return xr.Dataset({name: (("draw", *array.dims), np.empty((0, *array.shape))) for name, array in found.items()})
@@ -157,6 +168,16 @@ def by_output(problem: Problem, values: np.ndarray, *axes: tuple[str, Sequence[A
 def _coordinates(labels: tuple[tuple[str, tuple[Any, ...]], ...]) -> xr.Coordinates:
     """The same names again and again, which take xarray longer to make than the numbers that they stand on."""
     return xr.Coordinates({name: list(values) for name, values in labels})
+
+
+def nothing_changes(problem: Problem, why: str) -> str:
+    """Why a share is NaN: nothing changes by more than rounding. A saturated probability may hide that much does."""
+    saturated = problem.space == "probability" and "logit" in problem.spaces
+    return why + (
+        f" (changes below {problem.resolution:.1g} are the model's rounding; a saturated model changes by less: output='logit' would still show it)"
+        if saturated
+        else ""
+    )
 
 
 def error_reason(problem: Problem, why: Mapping[str, str]) -> dict[str, str]:

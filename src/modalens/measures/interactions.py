@@ -12,7 +12,7 @@ import xarray as xr
 from modalens import statistics
 from modalens.errors import InputError, choice
 from modalens.measures import indices
-from modalens.measures.base import Arrays, Measure, by_output
+from modalens.measures.base import Arrays, Measure, by_output, nothing_changes
 from modalens.measures.shapley import coalition_needs
 from modalens.problem import Outputs, Problem, Values
 
@@ -109,7 +109,7 @@ class Interactions(Measure):
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         return {
-            name: "the output is the same in all coalitions: 0 / 0"
+            name: nothing_changes(problem, "the output is the same in all coalitions: 0 / 0")
             for name in ("orders", "orders_by_space")
             if bool(found[name].isnull().any())
         }

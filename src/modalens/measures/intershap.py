@@ -13,7 +13,7 @@ from scipy.special import expit, softmax
 from modalens import statistics
 from modalens.errors import choice
 from modalens.measures import indices
-from modalens.measures.base import JACKKNIFE_BLOCKS, Arrays, Measure
+from modalens.measures.base import JACKKNIFE_BLOCKS, Arrays, Measure, nothing_changes
 from modalens.measures.interactions import order_shares
 from modalens.measures.shapley import coalition_needs
 from modalens.problem import Outputs, Problem, Values
@@ -148,7 +148,7 @@ class InterSHAP(Measure):
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         why = {
-            name: "the output is the same in all coalitions: 0 / 0"
+            name: nothing_changes(problem, "the output is the same in all coalitions: 0 / 0")
             for name, array in found.items()
             if np.isnan(array.values).any()
         }

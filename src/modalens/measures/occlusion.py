@@ -12,7 +12,7 @@ import xarray as xr
 from modalens import statistics
 from modalens.errors import choice
 from modalens.measures import availability
-from modalens.measures.base import Arrays, Measure, by_output, error_reason
+from modalens.measures.base import Arrays, Measure, by_output, error_reason, nothing_changes
 from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
 
 
@@ -121,7 +121,7 @@ class Occlusion(Measure):
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         why = {
-            name: "the output does not change whatever part is replaced: 0 / 0"
+            name: nothing_changes(problem, "the output does not change whatever part is replaced: 0 / 0")
             for name, array in found.items()
             if np.isnan(array.values).any()
         }

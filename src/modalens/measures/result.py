@@ -39,9 +39,9 @@ class Result:
         """The interval of each global number: a variable each, on the axis `bound` (lower, upper)."""
         if self.confidence is None or not self.draws:
             return xr.Dataset(attrs={"resampled": self.resampled})
-        return statistics.interval(self.draws, self.confidence).assign_attrs(
-            resampled=self.resampled, confidence=self.confidence
-        )
+        bounds = statistics.interval(self.draws, self.confidence)
+        known = {name: bounds[name].where(array.notnull()) for name, array in self.global_numbers.items()}
+        return bounds.assign(known).assign_attrs(resampled=self.resampled, confidence=self.confidence)
 
     @property
     def global_numbers(self) -> dict[str, xr.DataArray]:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from modalens import statistics
 from modalens.measures import indices
-from modalens.measures.base import Arrays, Measure, by_output, error_reason
+from modalens.measures.base import Arrays, Measure, by_output, error_reason, nothing_changes
 from modalens.problem import Outputs, Problem, Values
 
 
@@ -106,7 +106,7 @@ class Shapley(Measure):
 
     def reasons(self, problem: Problem, found: Arrays) -> dict[str, str]:
         why = {
-            name: "the output is the same whatever is replaced: 0 / 0"
+            name: nothing_changes(problem, "the output is the same whatever is replaced: 0 / 0")
             for name, array in found.items()
             if np.isnan(array.values).any()
         }

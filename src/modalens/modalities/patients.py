@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,7 @@ def gather(
                 f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)"
             )
     _require_equal_lengths({name: len(values) for name, values in samples.items()})
-    _require_one_order(inputs)
+    require_one_order(inputs)
     for name, kind in resolved.items():
         with about(name):
             parts[name] = cut_of_everyone(kind, samples[name], has[name]) if name in has else kind.cut(samples[name])
@@ -240,17 +241,23 @@ def _require_one_tensor_type(inputs: Mapping[str, Any]) -> None:
             )
 
 
-def _require_one_order(inputs: Mapping[str, Any]) -> None:
-    """Refuse tables that carry different row labels: row k of one would be another patient than row k of the other."""
-    labelled = {
-        name: values.index
-        for name, values in inputs.items()
-        if isinstance(values, pd.DataFrame | pd.Series) and not isinstance(values.index, pd.RangeIndex)
-    }
-    for name, index in labelled.items():
-        first = next(iter(labelled))
-        if not index.equals(labelled[first]):
+def require_one_order(tables: Mapping[str, Any]) -> None:
+    """Refuse tables that carry different row labels: row k of one would be another patient than row k of the other.
+    Labels that only count the rows say nothing, unless another table has the same ones in another order.
+    """
+    indices = {name: values.index for name, values in tables.items() if isinstance(values, pd.DataFrame | pd.Series)}
+    for one, other in combinations(indices, 2):
+        first, second = indices[one], indices[other]
+        counted = isinstance(first, pd.RangeIndex) or isinstance(second, pd.RangeIndex)
+        differ = not first.equals(second) if not counted else _reordered(first, second)
+        if differ:
+            place = int(np.argmax(np.asarray(first != second))) if len(first) == len(second) else 0
             raise InputError(
-                f"modalities {first!r} and {name!r}: their row labels differ (first: {labelled[first][0]!r} and {index[0]!r}), and row k of each must be the same patient. "
-                f"Bring them into one order ({name} = {name}.loc[{first}.index]), or drop labels that mean nothing with reset_index(drop=True)."
+                f"{one!r} and {other!r}: their row labels differ (first in row {place}: {first[place]!r} and {second[place]!r}), and row k of each must be the same patient. "
+                f"Bring them into one order ({other} = {other}.loc[{one}.index]), or drop labels that mean nothing with reset_index(drop=True)."
             )
+
+
+def _reordered(first: pd.Index, second: pd.Index) -> bool:
+    """Whether these are the same labels in another order."""
+    return len(first) == len(second) and not first.equals(second) and first.sort_values().equals(second.sort_values())

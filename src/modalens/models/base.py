@@ -73,7 +73,8 @@ def output_of(model: Model, inputs: Mapping[str, Any]) -> Any:
         if not isinstance(error, InputError):
             given = ", ".join(f"{name}: {_form(values)}" for name, values in inputs.items())
             error.add_note(
-                f"raised by the model {model.name!r}, which was given {given}. It is called with modalities by keyword, first axis the patient, tensors where it is a torch module; "
+                f"raised by the model {model.name!r}, which was given {given} (as they are before collate=). "
+                "It is called with modalities by keyword, first axis the patient, tensors where it is a torch module; "
                 "forward= and collate= say otherwise."
             )
         raise

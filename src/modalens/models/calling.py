@@ -75,6 +75,25 @@ class Calling:
             require_keywords(model, called, tuple(names))
 
 
+def checked_forward(forward: Forward) -> Forward:
+    """Refuse what can't be called with the model and its inputs."""
+    if forward is None:
+        return None
+    if not callable(forward):
+        raise InputError(
+            f"forward={forward!r}: expected a function of the model and its inputs, such as lambda model, inputs: model(inputs)."
+        )
+    try:
+        inspect.signature(forward).bind(None, {})
+    except TypeError as error:
+        raise InputError(
+            f"forward takes other arguments than the model and its inputs ({error}): write forward=lambda model, inputs: model(inputs)."
+        ) from error
+    except ValueError:  # a builtin that does not tell its arguments
+        pass
+    return forward
+
+
 def checked_collate(collate: Collate) -> Collate:
     """Refuse what says nothing about how batches are made."""
     if isinstance(collate, Mapping):

@@ -28,7 +28,12 @@ def read(output: Any, rows: int, select: Selector = None) -> np.ndarray:
     Raises InputError for a tuple, dict or ModelOutput without a selector, for another number of rows than patients,
     and for NaN or infinity.
     """
-    values = _as_array(selected(output, select))
+    chosen = selected(output, select)
+    if chosen is None:
+        raise InputError(
+            "the model returned None: expected its outputs, (n,) or (n, outputs); does its forward end with return?"
+        )
+    values = _as_array(chosen)
     if values.ndim == 0 or len(values) != rows:
         raise InputError(
             f"the model's output has shape {values.shape} for {rows} patients: expected one row each, (n,) or (n, outputs). "
@@ -157,6 +162,18 @@ def _checked_custom(values: np.ndarray, rows: int) -> np.ndarray:
             f"output= gave NaN or infinite values for {bad} of {rows} rows: expected finite numbers; clip the model's output before a logarithm or a division."
         )
     return values.reshape(rows, -1)
+
+
+def warn_of_two_links(raw: np.ndarray, link: str | None) -> None:
+    """Say so where outputs look like probabilities already, and a link takes them for logits."""
+    if link not in ("softmax", "sigmoid") or len(raw) < 8 or raw.min() < 0 or raw.max() > 1:
+        return
+    if link == "sigmoid" or np.allclose(raw.sum(axis=1), 1, atol=1e-4):
+        warnings.warn(
+            f"all outputs lie in [0, 1]{' and sum to 1' if link == 'softmax' else ''}, and link={link!r} takes them for logits; leave link= out if they are probabilities.",
+            ModalensWarning,
+            stacklevel=2,
+        )
 
 
 def decide(

@@ -635,3 +635,14 @@ def test_figures_and_page_with_gaps(tmp_path: Path) -> None:
     assert "Who has what" in page
     assert "each column sums to 100 %" not in page
     assert f"Sample {lacking} has no “c”" in page
+
+
+def test_a_filler_that_the_model_cannot_take_is_told_of_its_patients() -> None:
+    random = np.random.default_rng(0)
+    has = np.arange(12) % 3 > 0
+    inputs = {"a": random.normal(size=(12, 2)), "ct": np.where(has[:, None], random.normal(size=(12, 3)), np.nan)}
+    others = {"a": random.normal(size=(6, 2)), "ct": random.normal(size=(6, 3))}
+    with pytest.raises(
+        ml.InputError, match=r"4 patients who lack 'ct' \(first: patient 0\).*zeros or the model's own token"
+    ):
+        ml.explain(lambda a, ct: a[:, 0] + ct[:, 0], inputs, background=others, present={"ct": has}, output="raw")

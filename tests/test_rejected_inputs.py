@@ -788,3 +788,46 @@ def test_too_few_samples_give_no_interval_and_the_reason() -> None:
     assert found.contribution.notnull().all()
     assert found.interval["contribution"].isnull().all()
     assert "too few" in found.reasons["interval"]
+
+
+def test_the_same_labels_in_another_order_are_another_order() -> None:
+    random = np.random.default_rng(0)
+    a = pd.DataFrame(random.normal(size=(8, 2)), columns=["g", "h"])
+    b = pd.DataFrame(random.normal(size=(8, 1)), columns=["k"]).iloc[::-1]
+
+    def both(a: pd.DataFrame, b: pd.DataFrame) -> np.ndarray:
+        return a["g"].to_numpy() + b["k"].to_numpy()
+
+    with pytest.raises(ml.InputError, match=r"'a' and 'b': their row labels differ .*b\.loc\[a\.index\]"):
+        ml.explain(both, {"a": a, "b": b}, baseline="zeros", output="raw")
+    with pytest.raises(ml.InputError, match="'b' and 'labels': their row labels differ"):
+        ml.explain(both, {"b": a, "a": a}, labels=pd.Series(range(8))[::-1], baseline="zeros", output="raw")
+    ml.explain(both, {"a": a, "b": b.reset_index(drop=True)}, baseline="zeros", output="raw", progress=False)
+
+
+def test_two_links_are_said() -> None:
+    random = np.random.default_rng(0)
+    inputs = {"a": random.normal(size=(20, 1)), "b": random.normal(size=(20, 1))}
+
+    def probability(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-a[:, 0] - b[:, 0]))
+
+    with pytest.warns(ml.ModalensWarning, match="link='sigmoid' takes them for logits"):
+        ml.explain(probability, inputs, background=inputs, link="sigmoid", measures=[ml.Occlusion()])
+
+
+def test_a_background_of_another_scale_is_said() -> None:
+    random = np.random.default_rng(0)
+    draw = lambda scale: {"a": scale * random.normal(size=(20, 1)), "b": random.normal(size=(20, 1))}  # noqa: E731
+    with pytest.warns(
+        ml.ModalensWarning, match="'a': .*of the explained patients lie outside the range of the background"
+    ):
+        ml.explain(
+            lambda a, b: a[:, 0] + b[:, 0], draw(1000), background=draw(1), output="raw", measures=[ml.Occlusion()]
+        )
+
+
+@pytest.mark.parametrize("forward", ["x", lambda model: model])
+def test_a_forward_takes_the_model_and_its_inputs(forward: Any) -> None:
+    with pytest.raises(ml.InputError, match="lambda model, inputs: model"):
+        ml.explain(lambda a: a[:, 0], {"a": np.ones((3, 1))}, forward=forward, output="raw")

@@ -1,5 +1,6 @@
 """modalens: what a multimodal model looks at, whether it combines its modalities, and how sure one can be."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from modalens.baselines import (
@@ -82,16 +83,14 @@ __all__ = [
 ]
 
 
+_LATER = {"Answers": "modalens.models.answers", "FusionPoint": "modalens.models.fusion"}
+"""Torch modules, which those who have none need not wait for."""
+
+
 def __getattr__(name: str) -> Any:
-    """FusionPoint and Answers when they are asked for: they are torch modules, which those who have none need not wait
-    for.
-    """
-    if name == "Answers":
-        from modalens.models.answers import Answers
-
-        return Answers
-    if name == "FusionPoint":
-        from modalens.models.fusion import FusionPoint
-
-        return FusionPoint
+    """What takes long to import, when it is asked for."""
+    if name == "validation":
+        return import_module("modalens.validation")
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module 'modalens' has no attribute {name!r}")

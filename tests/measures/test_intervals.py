@@ -499,3 +499,31 @@ def test_scores_that_make_no_sense_are_refused(
 def test_settings_of_reliance_that_make_no_sense_are_refused(argument: dict[str, Any], message: str) -> None:
     with pytest.raises(ml.InputError, match=message):
         ml.Reliance(**argument)
+
+
+def test_an_interval_is_withheld_where_too_many_draws_are_undefined() -> None:
+    # A saturated model: in some draws nobody is left whose output changes by more than float32 can hold.
+    random = np.random.default_rng(0)
+    inputs = {name: random.normal(size=(40, 1)).astype(np.float32) for name in "ab"}
+
+    def sure(by: float) -> ml.Result:
+        def logits(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return np.concatenate([by + 3 * a + b, 0 * a], axis=1)
+
+        found: ml.Result = ml.explain(
+            logits, inputs, background=inputs, link="softmax", measures=[ml.Occlusion()], baseline="mean"
+        ).occlusion
+        return found
+
+    undefined = {by: float(sure(by).draws["contribution"].isnull().mean("draw").max()) for by in (2.0, 17.0)}
+    assert undefined[2.0] == 0
+    assert 0.025 < undefined[17.0] < 1
+    assert sure(2.0).interval["contribution"].notnull().all()
+    assert sure(17.0).array("contribution").notnull().all()
+    assert sure(17.0).interval["contribution"].isnull().all()
+    assert "output='logit'" in sure(17.0).reasons["interval"]
+    nothing = sure(40.0)
+    assert nothing.array("contribution").isnull().all()
+    assert nothing.interval["contribution"].isnull().all()
+    assert "0 / 0" in nothing.reasons["contribution"]
+    assert "output='logit'" in nothing.reasons["contribution"]

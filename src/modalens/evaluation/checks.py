@@ -86,14 +86,23 @@ def _not_finite(bad: np.ndarray, when: str) -> InputError:
     )
 
 
-def require_finite(raw: np.ndarray, batch: Sequence[Piece]) -> None:
-    """Refuse a batch whose outputs are not finite, and say under which mask that is."""
+def require_finite(raw: np.ndarray, batch: Sequence[Piece], patients: Patients) -> None:
+    """Refuse a batch whose outputs are not finite, and say under which mask that is, or whose fillers they are."""
     bad = ~np.isfinite(raw).all(axis=1)
     if not bad.any():
         return
     owner = np.repeat(np.arange(len(batch)), [piece.rows for piece in batch])
     first = batch[owner[np.argmax(bad)]].of
     if not first.identity[0]:
+        everyone = np.concatenate([np.repeat(piece.patients, len(piece.draws)) for piece in batch])
+        as_they_are = np.array([not piece.of.identity[0] for piece in batch])[owner]
+        whose = everyone[bad & as_they_are]
+        for name, has in patients.has.items():
+            if not has[whose].any():
+                raise InputError(
+                    f"the model's output is NaN or infinite for {len(whose)} patients who lack {name!r} (first: patient {whose[0]}): "
+                    f"expected that {name!r} holds, in their place, what the model expects of them. Put zeros or the model's own token for a missing modality there."
+                )
         raise _not_finite(bad, "the inputs as they are")
     replaced = " and ".join(
         f"modality {name!r}{'' if parts is None else f' (part {parts[0]})'} is replaced by {slot!r}"

@@ -50,7 +50,7 @@ def run(
             for batch in batches(plan, block):
                 where = [grids.of(one.of.identity[0], one.patients, one.draws, one.of.draws) for one in batch]
                 raw = _outputs(split, ready, where, select)
-                require_finite(raw, batch)
+                require_finite(raw, batch, stand_ins.patients)
                 table.add(batch, raw, readout, plan.blocks, len(everyone))
                 bar.advance(len(raw))
             for line in lines:

@@ -197,7 +197,12 @@ class Modality(ABC):
         counts = parts.count(len(samples))
         count = f"{counts[0]}" if (counts == counts[0]).all() else f"{counts.min()} to {counts.max()}"
         plural = "" if count == "1" else "es" if self.noun.endswith("ch") else "s"
-        return f"{type(self).__name__} {self.shape_text(samples)}, {count} {self.noun}{plural}"
+        return f"{self.title} {self.shape_text(samples)}, {count} {self.noun}{plural}"
+
+    @property
+    def title(self) -> str:
+        """What the kind is called."""
+        return type(self).__name__
 
     def shape_text(self, samples: np.ndarray) -> str:
         return "x".join(map(str, samples.shape[1:])) or "1"

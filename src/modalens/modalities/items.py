@@ -88,7 +88,7 @@ class ItemModality(Modality):
             if not isinstance(each, list | tuple):
                 of = f"its member {one!r}" if one is not None else "the samples"
                 raise InputError(
-                    f"modality {name!r}: {type(self).__name__} expects {of} as {self.shape}, came {type(each).__name__}; list(array) makes one of an array."
+                    f"modality {name!r}: {self.title} expects {of} as {self.shape}, came {type(each).__name__}; list(array) makes one of an array."
                 )
         if len(set(map(len, lists))) > 1:
             raise InputError(
@@ -218,6 +218,10 @@ class Ragged(ItemModality):
     @property
     def noun(self) -> str:
         return self.by
+
+    @property
+    def title(self) -> str:
+        return "Series"
 
     def cut(self, samples: np.ndarray) -> Parts:
         if self.by == "channel" and self.parts != 1:

@@ -153,6 +153,11 @@ def gather(
         if name not in given:
             said.append(
                 f"{name!r} is taken as {type(kind).__name__} (inferred from its samples; modalities= says otherwise)"
+                + (
+                    ", and a mean of token ids is another word: ml.Text(tokenizer) knows words"
+                    if "input_ids" in name
+                    else ""
+                )
             )
     _require_equal_lengths({name: len(values) for name, values in samples.items()})
     require_one_order(inputs)

@@ -646,3 +646,35 @@ def test_a_filler_that_the_model_cannot_take_is_told_of_its_patients() -> None:
         ml.InputError, match=r"4 patients who lack 'ct' \(first: patient 0\).*zeros or the model's own token"
     ):
         ml.explain(lambda a, ct: a[:, 0] + ct[:, 0], inputs, background=others, present={"ct": has}, output="raw")
+
+
+def test_the_models_own_way_with_a_missing_modality_can_stand_in() -> None:
+    random = np.random.default_rng(0)
+    series = [random.normal(size=(int(random.integers(2, 6)), 1)) for _ in range(12)]
+    inputs = {"vitals": series, "report": ["one two"] * 6 + ["one"] * 6, "labs": random.normal(size=(12, 1))}
+    token = 7.0
+
+    def model(vitals: list[Any], report: list[Any], labs: np.ndarray) -> np.ndarray:
+        own = np.array([token if one is None else one.sum() for one in vitals])
+        words = np.array([-token if one is None else len(one.split()) for one in report])
+        return own + words + labs[:, 0]
+
+    found = ml.explain(
+        model,
+        inputs,
+        modalities={"vitals": ml.Series(), "report": ml.Text()},
+        baseline={"vitals": "missing", "report": ml.Missing(), "labs": ml.Constant(value=3.0)},
+        output="raw",
+        measures=[ml.Shapley()],
+    )
+    expected = np.stack(
+        [
+            [one.sum() - token for one in series],
+            [len(one.split()) + token for one in inputs["report"]],
+            inputs["labs"][:, 0] - 3,
+        ],
+        axis=1,
+    )
+    np.testing.assert_allclose(found.shapley.values.isel(output=0).values, expected, atol=1e-12)
+    with pytest.raises(ml.InputError, match=r"'labs': .*can't hold None.*Constant"):
+        ml.explain(model, inputs, baseline="missing", output="raw", measures=[ml.Shapley()])

@@ -157,6 +157,19 @@ class Removed(Fill):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Missing(Fill):
+    """What the model is given of a patient who lacks the modality: None in a list of samples, so that the model's own
+    way with missing modalities stands in. Single parts are replaced as they usually are.
+    """
+
+    name: ClassVar[str] = "missing"
+    words: ClassVar[str] = "None, as of patients who lack it"
+
+    def fill(self, modality: Modality, samples: np.ndarray, background: np.ndarray) -> np.ndarray:
+        return modality.missing()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Background(Baseline):
     """Rows of background patients: all absent modalities of a draw come from the same row, and all coalitions share
     one set of rows.
@@ -207,7 +220,8 @@ def require_finite_value(value: Any) -> None:
 
 
 NAMED: dict[str, type[Baseline]] = {
-    kind.name: kind for kind in (Background, Conditional, Mean, Mode, Zeros, SampleMean, Blur, MaskToken, Removed)
+    kind.name: kind
+    for kind in (Background, Conditional, Mean, Mode, Zeros, SampleMean, Blur, MaskToken, Removed, Missing)
 }
 
 Choice = str | Baseline | Mapping[str, str | Baseline]

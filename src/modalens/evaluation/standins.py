@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from modalens.baselines import NAMED, Background, Baseline, Conditional, Fill
+from modalens.baselines import NAMED, Background, Baseline, Conditional, Fill, Missing
 from modalens.errors import InputError, ModalensWarning, about, listed
 from modalens.modalities.patients import Patients
 from modalens.problem import Draws, Key, Mask
@@ -72,7 +72,8 @@ class StandIns:
         if known is not None:
             return known
         baseline = self.assignments[label][name]
-        if partial and isinstance(baseline, Background) and not self.patients.modalities[name].aligned:
+        whole_only = isinstance(baseline, Missing) or not self.patients.modalities[name].aligned
+        if partial and isinstance(baseline, Background | Missing) and whole_only:
             baseline = NAMED[self.patients.modalities[name].typical]()
         slot = baseline.label if np.ndim(getattr(baseline, "value", 0)) == 0 else f"{baseline.label} {id(baseline)}"
         self._slots.setdefault((name, slot), baseline)

@@ -175,6 +175,12 @@ class Modality(ABC):
         """The samples with everything that belongs to a part marked as not there, where the model need not see it."""
         raise self._no_fill("removed")
 
+    def missing(self) -> np.ndarray:
+        """What the model is given of a patient who lacks this modality, one sample: None, where samples are a list."""
+        raise InputError(
+            f"a {self.title} modality is given as one array, which can't hold None: its missing-modality token is a value, baseline=Constant(value=...)."
+        )
+
     def outside(self, fill: np.ndarray, background: np.ndarray) -> float:
         """The share of a fill's values that lie outside the background's range."""
         return 0.0

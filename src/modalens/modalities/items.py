@@ -140,7 +140,7 @@ class ItemModality(Modality):
 
     def same(self, samples: np.ndarray, others: np.ndarray) -> np.ndarray:
         pairs = zip(samples, np.broadcast_to(others, samples.shape), strict=True)
-        return np.array([_equal(one, other) for one, other in pairs])
+        return np.array([one is not None and other is not None and _equal(one, other) for one, other in pairs])
 
     def row_bytes(self, samples: np.ndarray) -> int:
         return int(np.mean([sum(array.nbytes for array in items.arrays) for items in samples if items is not None]))
@@ -194,6 +194,9 @@ class ItemModality(Modality):
 
     def removed(self, samples: np.ndarray) -> np.ndarray:
         return _objects([Items(items.arrays, np.zeros(len(items), bool)) for items in samples])
+
+    def missing(self) -> np.ndarray:
+        return np.array([None], dtype=object)
 
     def _one(self, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
         return _objects([Items(arrays, np.ones(1, bool))])

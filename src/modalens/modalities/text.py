@@ -156,6 +156,9 @@ class Text(Modality):
             )
         return self._with_every_part(samples, "")
 
+    def missing(self) -> np.ndarray:
+        return np.array([None], dtype=object) if self.container.dtype is None else super().missing()
+
     def constant(self, samples: np.ndarray, value: Any) -> np.ndarray:
         if not isinstance(value, str):
             raise InputError(

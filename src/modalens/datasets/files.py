@@ -52,7 +52,7 @@ def read_npz(path: str | Path, key: str | None = None) -> np.ndarray:
         raise
     except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise InputError(
-            f"{path} can't be read as arrays: it is something else, damaged, or holds objects, which are never read; save it with numpy.savez or numpy.save, of numbers or text and not of objects."
+            f"{path} can't be read as arrays: it is something else, damaged, or holds objects, which are never read; save numbers or text with numpy.savez or numpy.save."
         ) from error
 
 

@@ -30,7 +30,7 @@ def shapes(latents: np.ndarray) -> np.ndarray:
     body = _inside(x / (0.45 + 0.35 * width), y / (0.45 + 0.35 * height), 6)
     x, y = x - 0.5 * (x_spot - 0.5), y - 0.5 * (y_spot - 0.5)
     lesion = _inside(x / (0.12 + 0.16 * size), y / (0.12 + 0.16 * size), 3)
-    image = 0.3 * around + body * (0.15 + 0.3 * light) + body * lesion * (0.1 + 0.3 * spot)
+    image = 0.25 * around + body * (0.1 + 0.25 * light) + body * lesion * (0.1 + 0.3 * spot)
     return image[:, None].astype(np.float32)
 
 

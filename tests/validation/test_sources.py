@@ -1,0 +1,51 @@
+"""What patients of known latents look like: images that follow their latents, files of a user's own, nothing downloaded."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import modalens as ml
+from modalens.validation import sources
+
+
+@pytest.mark.parametrize("factor", range(sources.FACTORS))
+def test_every_latent_shows_in_both_kinds_of_image(factor: int) -> None:
+    low, high = np.zeros((1, sources.FACTORS)), np.zeros((1, sources.FACTORS))
+    low[0, factor], high[0, factor] = -1.5, 1.5
+    for draw in (sources.shapes, sources.fields):
+        assert np.abs(draw(high) - draw(low)).max() > 0.02
+        assert draw(high).shape == (1, 1, sources.SIDE, sources.SIDE)
+
+
+def test_shapes_stay_between_black_and_white() -> None:
+    images = sources.shapes(np.random.default_rng(0).normal(size=(200, sources.FACTORS)))
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+def test_the_latents_of_textures_are_their_scores() -> None:
+    latents = np.random.default_rng(0).normal(size=(50, sources.FACTORS))
+    flat = sources.fields(latents).reshape(50, -1).astype(np.float64)
+    basis = sources.fields(np.eye(sources.FACTORS)).reshape(sources.FACTORS, -1)
+    np.testing.assert_allclose(flat @ basis.T, latents, atol=1e-5)
+
+
+def test_a_users_medmnist_file(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8)
+    images[7] = 9  # an empty picture has no components
+    np.savez(tmp_path / "organ.npz", train_images=images, train_labels=np.zeros((60, 1)))
+    found, scores = sources.medmnist(tmp_path / "organ.npz")
+    np.testing.assert_allclose(found[:, 0], np.delete(images, 7, axis=0) / 255, atol=1e-6)
+    np.testing.assert_allclose(np.cov(scores.T, ddof=0), np.eye(sources.FACTORS), atol=1e-5)
+    with pytest.raises(ml.InputError, match="test_images"):
+        sources.medmnist(tmp_path / "organ.npz", "test")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("nilearn") is not None, reason="nilearn is installed")
+def test_brain_patches_say_what_they_need() -> None:
+    with pytest.raises(ml.InputError, match="pip install nilearn"):
+        sources.brain_patches(3)

@@ -68,7 +68,7 @@ def test_pickled_objects_are_refused(tmp_path: Path, name: str) -> None:
         np.savez(tmp_path / name, objects=objects)
     else:
         np.save(tmp_path / name, objects)
-    with pytest.raises(InputError, match="of numbers or text and not of objects"):
+    with pytest.raises(InputError, match="holds objects, which are never read; save numbers or text"):
         read_npz(tmp_path / name)
 
 

@@ -104,9 +104,12 @@ class Patients:
     def describe(self) -> dict[str, str]:
         described = {}
         for name, modality in self.modalities.items():
-            rows = np.flatnonzero(self.having(name))
+            if name not in self.has:
+                described[name] = modality.describe(self.samples[name], self.parts[name])
+                continue
+            rows = np.flatnonzero(self.has[name])
             words = modality.describe(self.samples[name][rows], self.parts[name].take(rows))
-            described[name] = words + (f"; {len(rows)} of {len(self)} patients have it" if name in self.has else "")
+            described[name] = f"{words}; {len(rows)} of {len(self)} patients have it"
         return described
 
 

@@ -21,7 +21,21 @@ from modalens.batches import from_batches
 from modalens.errors import InputError, ModalensWarning
 from modalens.explanation import Explanation, compare, load
 from modalens.inspection import fusion_point
-from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Result, Shapley
+from modalens.measures import (
+    EMAP,
+    LIME,
+    MMSHAP,
+    SHAPE,
+    FusionGradient,
+    Interactions,
+    InterSHAP,
+    Measure,
+    Occlusion,
+    PerceptualScore,
+    Reliance,
+    Result,
+    Shapley,
+)
 from modalens.modalities import Bag, Image, Modality, Series, Tabular, Text, Vector, Volume
 from modalens.pipeline import explain, plan
 from modalens.planting import Marker, Planting, plant
@@ -32,8 +46,13 @@ from modalens.usefulness import Usefulness, usefulness
 if TYPE_CHECKING:
     from modalens.models.answers import Answers
     from modalens.models.fusion import FusionPoint
+    from modalens.validation import Leaderboard, validate
 
 __all__ = [
+    "EMAP",
+    "LIME",
+    "MMSHAP",
+    "SHAPE",
     "Answers",
     "Background",
     "Bag",
@@ -48,6 +67,7 @@ __all__ = [
     "InputError",
     "InterSHAP",
     "Interactions",
+    "Leaderboard",
     "Marker",
     "MaskToken",
     "Mean",
@@ -58,6 +78,7 @@ __all__ = [
     "Mode",
     "ModelCheck",
     "Occlusion",
+    "PerceptualScore",
     "Planting",
     "Reliance",
     "Removed",
@@ -82,11 +103,17 @@ __all__ = [
     "sensitivity",
     "sweep",
     "usefulness",
+    "validate",
 ]
 
 
-_LATER = {"Answers": "modalens.models.answers", "FusionPoint": "modalens.models.fusion"}
-"""Torch modules, which those who have none need not wait for."""
+_LATER = {
+    "Answers": "modalens.models.answers",
+    "FusionPoint": "modalens.models.fusion",
+    "Leaderboard": "modalens.validation",
+    "validate": "modalens.validation",
+}
+"""What needs torch, which those who have none need not wait for."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
-"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check`. Exit codes: 0 done, 1 a check found
-an obstacle, 2 wrong input.
+"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check | validate | reproduce`. Exit codes: 0
+done, 1 a check found an obstacle, 2 wrong input.
 """
 
 from __future__ import annotations
@@ -120,6 +120,73 @@ def check(study: StudyPath) -> None:
     _console(markup=False).print(found)
     if not found.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def validate(
+    problems: Annotated[
+        list[str] | None, typer.Argument(help="Problems by name, such as F4 C4 hdxor2-synergy; F0 to F7 and C1 to C8.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many data sets and trainings of each problem.")] = 5,
+    network: Annotated[
+        str | None, typer.Option(help="hybrid, early, intermediate, late, function or oracle; each problem's own.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the table, figure and page.")] = Path("modalens-leaderboard"),
+    store: Annotated[
+        Path | None, typer.Option(help="Folder in which what is done is kept: the same call goes on.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Three problems, two seeds, little training: about a minute.")
+    ] = False,
+    names: Annotated[bool, typer.Option("--list", help="Print the problems and end.")] = False,
+) -> None:
+    """Ask the measures about models of problems whose answer is known, and rank them.
+
+    Example: [bold]modalens validate F4 C4 --seeds 3 --output board[/bold]
+    """
+    from modalens import validation
+    from modalens.report.folder import open_folder
+
+    console = _console(markup=False)
+    if names:
+        for name, words in validation.problems().items():
+            console.print(f"{name:<22}{words}", highlight=False, soft_wrap=True)
+        return
+    folder = open_folder(output)
+    asked = problems or (validation.QUICK if quick else validation.SUITE)
+    board = (
+        validation.quick_leaderboard(asked, store=store)
+        if quick
+        else validation.validate(None, asked, seeds, network=network, store=store)
+    )
+    console.print(board)
+    for path in board.write(folder):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="intershap, fusion-gradient or occlusion.")],
+    output: Annotated[Path, typer.Option(help="Folder for the page, the table and the figures.")] = Path(
+        "modalens-reproduction"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="A small version: a minute instead of many.")] = False,
+) -> None:
+    """Run a paper's experiments again, and set our numbers beside the paper's.
+
+    Example: [bold]modalens reproduce intershap --quick --output intershap[/bold]
+    """
+    from modalens.report.folder import open_folder
+    from modalens.reproductions import reproduce as again
+    from modalens.summary import as_rich
+
+    folder = open_folder(output)
+    found = again(paper, quick=quick)
+    console = _console(markup=False)
+    for table in found.tables():
+        console.print(as_rich(table))
+    for path in found.write(folder):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 def _meeting(run: StudyRun, separate: bool) -> Iterator[Table | str]:

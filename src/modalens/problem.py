@@ -27,12 +27,21 @@ EXACT_LIMIT = 12
 
 
 @dataclass(frozen=True)
-class Mask:
-    """What is absent in one evaluation: pairs of a modality and the indices of its absent parts, `None` for all of
-    them.
-    """
+class OwnParts:
+    """The absent parts of every sample, where each loses its own: those of sample k in place k, none for some."""
 
-    absent: tuple[tuple[str, tuple[int, ...] | None], ...] = ()
+    of: tuple[tuple[int, ...], ...]
+
+
+Absent = tuple[int, ...] | OwnParts | None
+"""Indices of the absent parts of a modality, the same in every sample or its own; `None` for all of them."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What is absent in one evaluation: pairs of a modality and its absent parts."""
+
+    absent: tuple[tuple[str, Absent], ...] = ()
 
     @classmethod
     def without(cls, *modalities: str) -> Mask:
@@ -45,7 +54,9 @@ class Mask:
         return cls(((modality, (part,)),))
 
     def __str__(self) -> str:
-        def text(name: str, parts: tuple[int, ...] | None) -> str:
+        def text(name: str, parts: Absent) -> str:
+            if isinstance(parts, OwnParts):
+                return f"{name}[each sample's own]"
             return name if parts is None else f"{name}[{', '.join(map(str, parts))}]"
 
         return "without " + " and ".join(text(*pair) for pair in self.absent) if self.absent else "everything present"
@@ -190,15 +201,26 @@ class Problem:
 
     def require_exact(self, measure: str) -> None:
         """Refuse a game with one player, or with more than can be enumerated."""
+        self.require_several(measure)
         players = len(self.modalities)
-        if players < 2:
-            raise InputError(
-                f"{measure} needs at least two modalities, and {listed(self.modalities)} is one: use Occlusion for the parts of a single modality."
-            )
         if players > EXACT_LIMIT:
             raise InputError(
                 f"{measure} evaluates all 2^M coalitions exactly, for at most {EXACT_LIMIT} modalities; {players} were given ({2**players:,} coalitions). "
                 "Join modalities that belong together (Tabular groups become parts), or use Occlusion, which grows linearly."
+            )
+
+    def require_several(self, measure: str) -> None:
+        """Refuse a single modality, which nothing can be compared or combined with."""
+        if len(self.modalities) < 2:
+            raise InputError(
+                f"{measure} needs at least two modalities, and {listed(self.modalities)} is one: use Occlusion for the parts of a single modality."
+            )
+
+    def require_complete(self, measure: str) -> None:
+        """Refuse samples that differ in the modalities that they have."""
+        if self.available is not None:
+            raise InputError(
+                f"{measure} needs every modality of every patient, and some lack some: leave these patients out, or use Shapley or Occlusion, which know of players that are missing."
             )
 
     def of_target(self, scores: xr.DataArray) -> xr.DataArray:
@@ -215,7 +237,7 @@ class Problem:
         return tuple(names for size in range(1, order + 1) for names in combinations(self.modalities, size))
 
 
-Key = tuple[tuple[str, tuple[int, ...] | None, str], ...]
+Key = tuple[tuple[str, Absent, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)

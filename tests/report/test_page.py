@@ -232,7 +232,7 @@ def test_the_page_of_gradients_alone_speaks_of_nothing_hidden(tmp_path: Path) ->
     words = Reader(page_of(followed(), tmp_path)).words
     assert "The more the model's output follows what it is told by a modality" in words
     assert "A part of the input is hidden" not in words
-    assert "It is asked in up to four ways" in Reader(page_of(fused(), tmp_path)).words
+    assert "It is asked in up to six ways" in Reader(page_of(fused(), tmp_path)).words
 
 
 def test_the_page_says_how_the_model_was_run(tmp_path: Path) -> None:

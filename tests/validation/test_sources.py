@@ -31,7 +31,8 @@ def test_the_latents_of_textures_are_their_scores() -> None:
     latents = np.random.default_rng(0).normal(size=(50, sources.FACTORS))
     flat = sources.fields(latents).reshape(50, -1).astype(np.float64)
     basis = sources.fields(np.eye(sources.FACTORS)).reshape(sources.FACTORS, -1)
-    np.testing.assert_allclose(flat @ basis.T, latents, atol=1e-5)
+    np.testing.assert_allclose(flat @ basis.T / (basis**2).sum(axis=1), latents, atol=1e-5)
+    assert flat.std() == pytest.approx(1, abs=0.1)
 
 
 def test_a_users_medmnist_file(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from modalens.evaluation.plan import Piece
 from modalens.modalities.patients import Patients
 from modalens.models import Model, output_of, read
 from modalens.models.readout import Selector
+from modalens.problem import Absent, OwnParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +106,19 @@ def require_finite(raw: np.ndarray, batch: Sequence[Piece], patients: Patients) 
                 )
         raise _not_finite(bad, "the inputs as they are")
     replaced = " and ".join(
-        f"modality {name!r}{'' if parts is None else f' (part {parts[0]})'} is replaced by {slot!r}"
-        for name, parts, slot in first.identity[0]
+        f"modality {name!r}{_of_parts(parts)} is replaced by {slot!r}" for name, parts, slot in first.identity[0]
     )
     raise InputError(
         f"the model's output is NaN or infinite for {int(bad.sum())} of {len(raw)} rows, first where {replaced}; expected finite numbers. The model can't take this replacement: "
         "use another baseline for it (zeros divide, unknown words embed to NaN), such as 'background'."
     )
+
+
+def _of_parts(parts: Absent) -> str:
+    match parts:
+        case None:
+            return ""
+        case OwnParts():
+            return " (parts of it)"
+        case _:
+            return f" (part {parts[0]})"

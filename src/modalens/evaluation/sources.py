@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from modalens.baselines import Background, Conditional
 from modalens.evaluation.standins import StandIns
-from modalens.modalities import Modality
-from modalens.problem import Key
+from modalens.modalities import Modality, Parts
+from modalens.problem import Absent, Key, OwnParts
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Source:
     """
 
     slot: str | None = None
-    parts: tuple[int, ...] | None = None
+    parts: Absent = None
     draws: int = 1
     """Background rows that fill the parts in turn."""
     absent: frozenset[str] = frozenset()
@@ -64,7 +65,7 @@ class Sources:
         together = frozenset(absent) if self._conditional else frozenset()
         return {name: self._source(absent[name], draws, together) if name in absent else PLAIN for name in self.needed}
 
-    def _source(self, item: tuple[str, tuple[int, ...] | None, str], draws: int, together: frozenset[str]) -> Source:
+    def _source(self, item: tuple[str, Absent, str], draws: int, together: frozenset[str]) -> Source:
         """The source of one absent modality; the same object for the same rows, since there are as many as coalitions."""
         known = self._known.get((item, draws, together))
         if known is None:
@@ -103,11 +104,7 @@ class Sources:
         """
         if source.slot is None:
             return patients
-        everyone = self.stand_ins.patients
-        has = everyone.having(name)
-        if source.parts is not None:
-            has = has & (everyone.parts[name].count(len(everyone)) > max(source.parts))
-        return patients[has[patients]]
+        return patients[self.stand_ins.having(name, source.parts)[patients]]
 
     def own_rows(self, name: str, patients: np.ndarray) -> int:
         """The rows of this modality that belong to these patients."""
@@ -133,8 +130,22 @@ class Sources:
             replacements = kind.take(fill, patients if len(fill) > 1 else np.zeros_like(patients))
         if source.parts is None:
             return replacements
-        parts = stand_ins.patients.parts[name].take(patients)
-        return kind.replace(kind.take(plain, patients), replacements, parts, source.parts)
+        parts, taken = stand_ins.patients.parts[name].take(patients), kind.take(plain, patients)
+        if isinstance(source.parts, OwnParts):
+            return _own_replaced(kind, taken, replacements, parts, [source.parts.of[patient] for patient in patients])
+        return kind.replace(taken, replacements, parts, source.parts)
+
+
+def _own_replaced(
+    kind: Modality, samples: np.ndarray, replacements: np.ndarray, parts: Parts, absent: list[tuple[int, ...]]
+) -> np.ndarray:
+    """Samples of which each loses its own parts, `absent`; neighbours that lose the same are replaced together."""
+    pieces = []
+    for gone, run in groupby(range(len(absent)), key=absent.__getitem__):
+        rows = np.array(list(run))
+        few = kind.take(samples, rows)
+        pieces.append(kind.replace(few, kind.take(replacements, rows), parts.take(rows), gone) if gone else few)
+    return kind.stack(pieces)
 
 
 def _run_of_rows(kind: Modality, samples: np.ndarray, rows: np.ndarray) -> np.ndarray:

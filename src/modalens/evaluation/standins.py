@@ -12,7 +12,7 @@ import numpy as np
 from modalens.baselines import NAMED, Background, Baseline, Conditional, Fill, Missing
 from modalens.errors import InputError, ModalensWarning, about, listed
 from modalens.modalities.patients import Patients
-from modalens.problem import Draws, Key, Mask
+from modalens.problem import Absent, Draws, Key, Mask, OwnParts
 
 Slot = tuple[str, str]
 """A modality and the identity of the baseline that stands in for it."""
@@ -55,11 +55,11 @@ class StandIns:
         return known
 
     def _key(self, mask: Mask, label: str, draws: Draws) -> tuple[Key, int]:
-        effective = []
+        effective: list[tuple[str, Absent, str]] = []
         for name, parts in mask.absent:
             if name in self.ignored:
                 continue
-            if parts is not None and self._is_whole(name, parts):
+            if self._is_whole(name, parts):
                 parts = None
             effective.append((name, parts, self._slot(name, label, partial=parts is not None)))
         return tuple(effective), self._draws(effective, draws)
@@ -80,11 +80,13 @@ class StandIns:
         self._named[name, label, partial] = slot
         return slot
 
-    def _is_whole(self, name: str, parts: tuple[int, ...]) -> bool:
+    def _is_whole(self, name: str, parts: Absent) -> bool:
+        if not isinstance(parts, tuple):
+            return parts is None
         names = self.patients.parts[name].names
         return len(names) == 1 and len(set(parts)) == len(names[0])
 
-    def _draws(self, absent: list[tuple[str, tuple[int, ...] | None, str]], draws: Draws) -> int:
+    def _draws(self, absent: list[tuple[str, Absent, str]], draws: Draws) -> int:
         rows = [
             baseline.draws(len(self.background), draws)
             for name, _, slot in absent
@@ -178,12 +180,19 @@ class StandIns:
         """The patients that have the mask's absent modalities and parts: nothing can be taken from the others. What the
         model does not look at is not asked for, since the mask without it is the same evaluation.
         """
-        has = [self._has(name, parts) for name, parts in mask.absent if name not in self.ignored]
+        has = [self.having(name, parts) for name, parts in mask.absent if name not in self.ignored]
         return np.flatnonzero(np.logical_and.reduce([np.ones(len(self.patients), dtype=bool), *has]))
 
-    def _has(self, name: str, parts: tuple[int, ...] | None) -> np.ndarray:
+    def having(self, name: str, parts: Absent) -> np.ndarray:
+        """Which patients have a modality and these parts of it, (patients,); where each loses its own parts, all who have
+        the modality, or lose none of it.
+        """
         has = self.patients.having(name)
-        return has if parts is None else has & (self.patients.parts[name].count(len(self.patients)) > max(parts))
+        if isinstance(parts, OwnParts) and not has.all():
+            return has | np.array([not own for own in parts.of])
+        if not isinstance(parts, tuple):
+            return has
+        return has & (self.patients.parts[name].count(len(self.patients)) > max(parts))
 
     def words(self) -> dict[str, dict[str, str]]:
         """What stands in, in words: by assignment and modality."""

@@ -44,6 +44,13 @@ class Measure(ABC):
         """The attribute under which the explanation holds the result."""
         return self.name or self.default_name
 
+    @property
+    def estimands(self) -> Mapping[str, str]:
+        """What its arrays (modality) estimate, array -> one of `modalens.validation.ESTIMANDS`: where the truth is known,
+        they are held to it. Nothing where the arrays are no shares of modalities.
+        """
+        return {}
+
     @abstractmethod
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Need]:
         """The values that the measure still needs, given those that there are; nothing when it has enough. Raises

@@ -113,11 +113,12 @@ class FusionGradient(Measure):
                 f"FusionGradient(steps={self.steps!r}): give a whole number of points on a line, at least 1."
             )
 
+    @property
+    def estimands(self) -> Mapping[str, str]:
+        return {"contribution": "sensitivity" if self.estimator == "gradient" else "contribution"}
+
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Need]:
-        if problem.available is not None:
-            raise InputError(
-                "FusionGradient needs every modality of every patient, and some lack some: leave these patients out, or use Shapley or Occlusion, which know of players that are missing."
-            )
+        problem.require_complete("FusionGradient")
         first, *others = problem.coalition_baselines
         present = Outputs(masks=(PRESENT,), baseline=problem.part_baselines[0], draws="part")
         return (

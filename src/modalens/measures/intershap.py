@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
-from scipy.special import expit, softmax
 
 from modalens import statistics
 from modalens.errors import choice
 from modalens.measures import indices
 from modalens.measures.base import JACKKNIFE_BLOCKS, Arrays, Measure, nothing_changes
 from modalens.measures.interactions import order_shares
+from modalens.measures.scales import adding_space, probabilities
 from modalens.measures.shapley import coalition_needs
 from modalens.problem import Outputs, Problem, Values
 
@@ -213,26 +213,15 @@ def _additive_games(problem: Problem, values: Values) -> dict[str, np.ndarray]:
     """v(S) of the model's best additive approximation, in every space: additive on the log-odds, or the log hazard of
     a survival, where there are any; nothing where single background rows are not kept.
     """
-    base = next((space for space in ("logit", "log-hazard") if space in problem.spaces), problem.space)
+    base = adding_space(problem)
     rows = values.blocks_of(problem.coalition_masks, problem.coalition_baselines[0], space=base, single=True)
     if rows is None:
         return {}
     additive = indices.additive_projection(rows)
     games = {f"additive {base}": additive.mean(axis=1)}
     if "probability" in problem.spaces and base != "probability":
-        games["additive probability"] = _probability(problem, additive).mean(axis=1)
+        games["additive probability"] = probabilities(problem, additive).mean(axis=1)
     return games
-
-
-def _probability(problem: Problem, additive: np.ndarray) -> np.ndarray:
-    """The probabilities that belong to log-odds, or to log cumulative hazards, outputs on the last axis."""
-    match problem.task:
-        case "survival":
-            return np.asarray(np.exp(-np.exp(additive)))
-        case "multilabel":
-            return np.asarray(expit(additive))
-        case _:
-            return np.asarray(softmax(additive, axis=-1))
 
 
 def _null(additive: xr.DataArray | None, score: xr.DataArray) -> xr.DataArray:

@@ -13,6 +13,7 @@ from modalens import statistics
 from modalens.errors import choice
 from modalens.measures import availability
 from modalens.measures.base import Arrays, Measure, by_output, error_reason, nothing_changes
+from modalens.measures.parts import of_parts, part_count
 from modalens.problem import PRESENT, Mask, Outputs, Problem, Values
 
 
@@ -67,6 +68,10 @@ class Occlusion(Measure):
     def __post_init__(self) -> None:
         choice("reading", self.reading, ("ratio_of_sums", "mean_of_ratios"))
 
+    @property
+    def estimands(self) -> Mapping[str, str]:
+        return {"contribution": "sensitivity", "anchor": "contribution"}
+
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
         singles = tuple(
             Mask.part(name, part) for name in problem.modalities for part in range(int(problem.part_count[name].max()))
@@ -106,16 +111,11 @@ class Occlusion(Measure):
         floor = self._floor(problem)
         per_patient = samples["amount"].sum("output")
         total = float(per_patient.sum("modality").mean("sample"))
-        counts = xr.DataArray(
-            np.stack([problem.part_count[name] for name in problem.modalities], axis=1),
-            dims=("sample", "modality"),
-            coords={"modality": list(problem.modalities)},
-        )
         return {
             "by_sample": statistics.share(per_patient, floor=floor).transpose("sample", "modality"),
             "standard_error": statistics.ratio_standard_error(per_patient, problem.groups).where(total > floor),
             "parts": signed,
-            "part_count": counts,
+            "part_count": part_count(problem),
             "part_contribution": self._part_contribution(problem, signed),
         }
 
@@ -137,14 +137,7 @@ class Occlusion(Measure):
         for name in problem.modalities:
             parts = range(int(problem.part_count[name].max()))
             without = values.mean([Mask.part(name, part) for part in parts], baseline, draws="part")
-            labels = problem.part_names[name][0] if problem.shared_parts(name) else parts
-            changes = by_output(problem, present - without, ("part", labels)).transpose("sample", "part", "output")
-            own = (
-                changes
-                if problem.shared_parts(name)
-                else changes.assign_coords(word=(("sample", "part"), _words(problem.part_names[name], len(parts))))
-            )
-            signed[name] = availability.where_had(problem, name, own)
+            signed[name] = availability.where_had(problem, name, of_parts(problem, name, present - without))
         return signed
 
     def _part_contribution(self, problem: Problem, signed: Mapping[str, xr.DataArray]) -> Arrays:
@@ -184,11 +177,6 @@ class Occlusion(Measure):
 def _baselines(problem: Problem) -> list[str]:
     """The baseline of the parts, and the others under which the anchor is shown."""
     return list(dict.fromkeys((*problem.part_baselines, *problem.coalition_baselines)))
-
-
-def _words(names: Sequence[Sequence[str]], longest: int) -> np.ndarray:
-    """The names of every sample's own parts, such as words: (sample, part), empty where a sample has fewer."""
-    return np.array([[*own, *[""] * (longest - len(own))] for own in names], dtype=object).reshape(len(names), longest)
 
 
 def normalised_entropy(shares: xr.DataArray, dim: str = "modality") -> xr.DataArray:

@@ -62,6 +62,10 @@ class Shapley(Measure):
   booktitle = {Advances in Neural Information Processing Systems}, year = {2017}
 }"""
 
+    @property
+    def estimands(self) -> Mapping[str, str]:
+        return {"contribution": "shapley"}
+
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
         return coalition_needs(problem, "Shapley")
 
@@ -77,30 +81,22 @@ class Shapley(Measure):
         return {"values": statistics.side_by_side(games, "baseline")}
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
-        floor = _floor(problem)
         amounts = statistics.average(abs(samples["values"]), weights)
-        by_baseline = statistics.share(amounts.sum("output"), floor=floor)
-        return {
-            "contribution": by_baseline.isel(baseline=0, drop=True),
-            "by_baseline": by_baseline,
-            "by_output": statistics.share(amounts.isel(baseline=0, drop=True), floor=floor).transpose(
-                ..., "output", "modality"
-            ),
-            "mean": statistics.average(samples["values"].isel(baseline=0, drop=True), weights),
-        }
+        mean = statistics.average(samples["values"].isel(baseline=0, drop=True), weights)
+        return shares_by_baseline(amounts, floor(problem)) | {"mean": mean}
 
     def details(
         self, problem: Problem, values: Values, samples: Arrays
     ) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
         signed = samples["values"].isel(baseline=0, drop=True).transpose("sample", "modality", "output")
         amounts = abs(signed).sum("output")
-        floor = _floor(problem)
+        least = floor(problem)
         return {
             "values": signed,
             "of_target": problem.of_target(signed),
-            "by_sample": statistics.share(amounts, floor=floor),
+            "by_sample": statistics.share(amounts, floor=least),
             "standard_error": statistics.ratio_standard_error(amounts, problem.groups).where(
-                float(amounts.sum("modality").mean()) > floor
+                float(amounts.sum("modality").mean()) > least
             ),
         }
 
@@ -113,6 +109,19 @@ class Shapley(Measure):
         return why | error_reason(problem, why)
 
 
-def _floor(problem: Problem) -> float:
+def shares_by_baseline(amounts: xr.DataArray, least: float) -> Arrays:
+    """Mean amounts (..., baseline, modality, output) as shares: of all outputs together under each baseline, and of each
+    output under the first. A sum that is not above the least gives NaN.
+    """
+    by_baseline = statistics.share(amounts.sum("output"), floor=least)
+    by_output = statistics.share(amounts.isel(baseline=0, drop=True), floor=least)
+    return {
+        "contribution": by_baseline.isel(baseline=0, drop=True),
+        "by_baseline": by_baseline,
+        "by_output": by_output.transpose(..., "output", "modality"),
+    }
+
+
+def floor(problem: Problem) -> float:
     """A sum of absolute values that rounding alone could make."""
     return problem.resolution * len(problem.modalities) * len(problem.outputs)

@@ -14,6 +14,7 @@ from modalens.plots.interaction import interaction_matrix, interaction_scores, o
 from modalens.plots.overview import overview
 from modalens.plots.parts import parts
 from modalens.plots.reliance import reliance
+from modalens.plots.scores import scores
 
 __all__ = [
     "contributions",
@@ -25,4 +26,5 @@ __all__ = [
     "part_contributions",
     "parts",
     "reliance",
+    "scores",
 ]

@@ -17,6 +17,7 @@ from modalens.plots.gradients import fusion_gradients
 from modalens.plots.interaction import interaction_matrix, interaction_scores, orders
 from modalens.plots.reading import contribution_views, one_output, result_of, results_of
 from modalens.plots.reliance import reliance
+from modalens.plots.scores import score_parts, scores
 from modalens.plots.style import LOOK
 
 WIDTH = 10.5
@@ -64,6 +65,8 @@ def figures(explanation: Explanation, *, output: str | None = None) -> list[tupl
         panels.append((partial(orders, explanation, output=chosen), 2.2))
     if results_of(explanation, "reliance"):
         panels.append((partial(reliance, explanation), 1.5 + 0.42 * modalities))
+    if score_parts(explanation):
+        panels.append((partial(scores, explanation), 1.6 + 0.42 * modalities))
     panels += [(partial(part_contributions, explanation, name, top=10), 3.0) for name in tables_of(explanation)]
     return panels
 

@@ -17,17 +17,34 @@ from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.quantity import ALL, lead_alone, of_output, quantity
 
-Kind = Literal["occlusion", "shapley", "intershap", "interactions", "reliance", "fusion_gradient"]
+Kind = Literal[
+    "occlusion",
+    "shapley",
+    "intershap",
+    "interactions",
+    "reliance",
+    "fusion_gradient",
+    "lime",
+    "mm_shap",
+    "emap",
+    "shape",
+    "perceptual_score",
+]
 
-SIGNS: dict[str, frozenset[str]] = {
+SIGNS: dict[Kind, frozenset[str]] = {
     "occlusion": frozenset({"anchor", "parts"}),
     "shapley": frozenset({"values", "mean", "contribution"}),
     "intershap": frozenset({"matrix", "score", "null"}),
     "interactions": frozenset({"orders_by_space", "by_space"}),
     "reliance": frozenset({"verdict", "alone"}),
     "fusion_gradient": frozenset({"by_estimator", "predicted_bias"}),
+    "lime": frozenset({"coefficients", "intercept"}),
+    "mm_shap": frozenset({"by_output", "parts", "part_count"}),
+    "emap": frozenset({"additive", "gap"}),
+    "shape": frozenset({"cooperation", "nothing"}),
+    "perceptual_score": frozenset({"permuted", "normalised"}),
 }
-"""The arrays by which the result of a measure is known."""
+"""The arrays by which the result of a measure is known: by the first that it has all of."""
 
 MEASURES = {
     "occlusion": "Occlusion",
@@ -36,6 +53,11 @@ MEASURES = {
     "interactions": "Interactions",
     "reliance": "Reliance",
     "fusion_gradient": "FusionGradient",
+    "lime": "LIME",
+    "mm_shap": "MMSHAP",
+    "emap": "EMAP",
+    "shape": "SHAPE",
+    "perceptual_score": "PerceptualScore",
 }
 
 PART_BY_PART, AS_A_WHOLE, SHAPLEY, GRADIENTS = (
@@ -46,13 +68,21 @@ PART_BY_PART, AS_A_WHOLE, SHAPLEY, GRADIENTS = (
 )
 """The ways to ask for a modality's share, in plain words."""
 
+LIME, PARTS = "LIME coefficient", "parts' Shapley values (MM-SHAP)"
+"""Two more of them."""
+
 GRADIENTS_AT_INPUTS = "gradients at the inputs"
 """The same of a model that could not be split."""
 
 
+def kind_of(result: Result) -> Kind | None:
+    """Which measure a result is of, told by its arrays; None for a user's own."""
+    return next((kind for kind, signs in SIGNS.items() if signs <= set(result.arrays)), None)
+
+
 def results_of(explanation: Explanation, kind: Kind) -> dict[str, Result]:
     """All results of one measure, by the names they were given."""
-    return {name: result for name, result in explanation.results.items() if SIGNS[kind] <= set(result.arrays)}
+    return {name: result for name, result in explanation.results.items() if kind == kind_of(result)}
 
 
 def result_of(explanation: Explanation, kind: Kind) -> Result | None:
@@ -82,6 +112,8 @@ def contribution_views(explanation: Explanation) -> list[tuple[str, Result, str]
         ("occlusion", {PART_BY_PART: "contribution", AS_A_WHOLE: "anchor"}),
         ("shapley", {SHAPLEY: "contribution"}),
         ("fusion_gradient", {gradients_words(explanation): "contribution"}),
+        ("lime", {LIME: "contribution"}),
+        ("mm_shap", {PARTS: "contribution"}),
     )
     views = []
     for kind, named in ways:
@@ -105,7 +137,7 @@ def sets_of_modalities(explanation: Explanation) -> dict[str, int]:
 
 def hides(result: Result) -> bool:
     """Whether the shares of a result come from hiding something; gradients follow the output instead."""
-    return not SIGNS["fusion_gradient"] <= set(result.arrays)
+    return kind_of(result) != "fusion_gradient"
 
 
 def estimators_of(result: Result) -> list[str]:

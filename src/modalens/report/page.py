@@ -4,55 +4,25 @@ It loads nothing and runs nothing.
 
 from __future__ import annotations
 
-import base64
-import io
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-import jinja2
-import matplotlib as mpl
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from modalens import plots
-from modalens.errors import InputError
 from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.plots.overview import tables_of
 from modalens.plots.reading import GRADIENTS, contribution_views, gradients_words, hides, one_output, result_of
+from modalens.report.layout import Picture, Section, alt_of, filled, picture, written
 from modalens.summary import baselines_in_words, caveats, title_words
 from modalens.summary.headline import headline
 from modalens.summary.running import how_it_ran, rows_a_call, where_modalities_meet
 from modalens.summary.tables import Table, by_topic
 from modalens.summary.wording import NOT_DEFINED, capital, quote
-
-FOLDER = Path(__file__).parent
-
-PIXELS_PER_POINT = 96 / 72
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A figure as it stands in the page: the image itself, and what it shows, for those who can't see it."""
-
-    source: str
-    alt: str
-    width: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """One question: what it means in plain words, and the figures and tables that answer it."""
-
-    title: str
-    words: tuple[str, ...]
-    figures: tuple[Picture, ...]
-    tables: tuple[Table, ...]
 
 
 class Planted(Protocol):
@@ -68,7 +38,7 @@ class Planted(Protocol):
 
 def body(explanation: Explanation) -> str:
     """The explanation as an HTML fragment, for notebooks."""
-    return _templates().get_template("fragment.html").render(style=_style(), **_contents(explanation))
+    return filled("fragment.html", **_contents(explanation))
 
 
 def write_page(
@@ -105,29 +75,7 @@ def write_page(
     contents["sections"] += [_sample_section(explanation, sample) for sample in samples]
     contents["caveats"] = [*notes, *contents["caveats"]]
     heading = title or f"What {quote(explanation.provenance['model'])} looks at"
-    page = _templates().get_template("page.html").render(style=_style(), title=heading, preface=preface, **contents)
-    target = Path(path)
-    try:
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"the page can't be written to {target}: {error}.") from error
-    return target
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    """The templates, in which everything is escaped unless it is the style sheet, which is ours."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _style() -> Markup:
-    return Markup((FOLDER / "page.css").read_text(encoding="utf-8"))
+    return written(path, "page.html", title=heading, preface=preface, **contents)
 
 
 # What stands in the page ------------------------------------------------------------------------------------------------------------
@@ -160,7 +108,7 @@ def _sections(explanation: Explanation) -> list[Section]:
     output = None if intershap is None else one_output(intershap.score, None, intershap.score)[1]
     found = []
     if views := contribution_views(explanation):
-        shown = [_picture(plots.contributions(explanation), _alt_of(topics["contribution"]))]
+        shown = [_picture(plots.contributions(explanation), alt_of(topics["contribution"]))]
         for name in tables_of(explanation):
             shown.append(
                 _picture(
@@ -177,7 +125,7 @@ def _sections(explanation: Explanation) -> list[Section]:
             )
         )
     if topics["gradients"]:
-        pictured = _picture(plots.fusion_gradients(explanation), _alt_of(topics["gradients"]))
+        pictured = _picture(plots.fusion_gradients(explanation), alt_of(topics["gradients"]))
         found.append(
             Section(
                 title=capital(gradients_words(explanation)),
@@ -198,7 +146,7 @@ def _sections(explanation: Explanation) -> list[Section]:
         ]
         if intershap is not None:
             alt = f"Heat map of what each modality does by itself and with each other one{'' if output is None else f', for {output}'}; the pairs are in a table below."
-            scored = _picture(plots.interaction_scores(explanation, output=output), _alt_of(topics["interaction"]))
+            scored = _picture(plots.interaction_scores(explanation, output=output), alt_of(topics["interaction"]))
             shown = [scored, *shown, _picture(plots.interaction_matrix(explanation, output=output), alt)]
         found.append(
             Section(
@@ -209,13 +157,23 @@ def _sections(explanation: Explanation) -> list[Section]:
             )
         )
     if topics["reliance"]:
-        pictured = _picture(plots.reliance(explanation), _alt_of(topics["reliance"]))
+        pictured = _picture(plots.reliance(explanation), alt_of(topics["reliance"]))
         found.append(
             Section(
                 title="How well it predicts without them",
                 words=RELIANCE_WORDS,
                 figures=(pictured,),
                 tables=tuple(topics["reliance"]),
+            )
+        )
+    if topics["score"]:
+        pictured = _picture(plots.scores(explanation), alt_of(topics["score"]))
+        found.append(
+            Section(
+                title="What the score rests on",
+                words=SCORE_WORDS,
+                figures=(pictured,),
+                tables=tuple(topics["score"]),
             )
         )
     if topics["other"]:
@@ -229,9 +187,9 @@ HIDING_WORDS = (
 )
 
 WAYS_WORDS = (
-    "It is asked in up to four ways. Hidden part by part (patch, column, word): sensitive to how finely a modality is cut. Hidden as a whole: not so. Shapley value: averaged "
-    "over all combinations of what else is hidden. Gradients: nothing is hidden, the output is followed along the features of each modality. Where they "
-    "agree, the answer does not depend on how one asks."
+    "It is asked in up to six ways. Hidden part by part (patch, column, word): sensitive to how finely a modality is cut. Hidden as a whole: not so. Shapley value: averaged "
+    "over all combinations of what else is hidden. Gradients: nothing is hidden, the output is followed along the features of each modality. LIME: a line "
+    "through all combinations, near the whole input. MM-SHAP: Shapley values of the parts, added up. Where they agree, the answer does not depend on how one asks."
 )
 
 FOLLOWING_WORDS = (
@@ -260,6 +218,11 @@ INTERACTION_WORDS = (
 RELIANCE_WORDS = (
     "The score of this same model against the true labels, when it is given everything, one modality alone, or all but one, the others being replaced. A drop shows that this "
     "model relies on a modality; a model trained without it might do as well.",
+)
+
+SCORE_WORDS = (
+    "The score of this same model against the true labels again: what is left of it if the model could only add its modalities up (EMAP), how much of it each modality brings "
+    "(SHAPE), and what is lost with one modality of another patient (perceptual score). A model trained without a modality, or without combining, might do as well.",
 )
 
 
@@ -328,7 +291,7 @@ PLANTING_WORDS = (
 
 def _planting_section(planting: Planted) -> Section:
     tables = tuple(planting.tables())
-    pictured = _picture(planting.plot().axes[0], _alt_of(tables))
+    pictured = picture(planting.plot(), alt_of(tables))
     return Section(
         title="Would a shortcut be seen?",
         words=(f"{capital(planting.verdict)}.", *PLANTING_WORDS),
@@ -364,36 +327,8 @@ def _sample_section(explanation: Explanation, sample: int) -> Section:
     return Section(title=f"Sample {sample}, part by part", words=words, figures=pictures, tables=())
 
 
-# Figures in the page --------------------------------------------------------------------------------------------------------------------
-
-
 def _picture(ax: Axes, alt: str) -> Picture:
-    """A figure as a vector image within the page. As an image it can't run or load anything, and its names can't
-    clash with another's.
-    """
+    """The figure that these axes stand in."""
     figure = ax.get_figure(root=True)
-    assert figure is not None
-    drawing = io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "modalens"}):
-        figure.savefig(
-            drawing, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.05
-        )
-    image = drawing.getvalue()
-    points = re.search(rb'<svg[^>]*? width="([\d.]+)pt"', image)
-    assert points is not None
-    return Picture(
-        source=f"data:image/svg+xml;base64,{base64.b64encode(image).decode('ascii')}",
-        alt=alt,
-        width=round(float(points[1]) * PIXELS_PER_POINT),
-    )
-
-
-def _alt_of(tables: Sequence[Table]) -> str:
-    """A figure in words: the rows of the table it is drawn from."""
-    table = tables[0]
-    rows = "; ".join(
-        f"{row[0]}: "
-        + ", ".join(f"{column} {cell}" for column, cell in zip(table.columns[1:], row[1:], strict=True) if cell)
-        for row in table.rows
-    )
-    return f"{table.title}. {rows}."
+    assert isinstance(figure, Figure)
+    return picture(figure, alt)

@@ -34,14 +34,40 @@ from pydantic import ValidationError
 
 from modalens.datasets.files import read_csv, read_images, read_npz
 from modalens.errors import InputError, listed, nearest
-from modalens.measures import FusionGradient, Interactions, InterSHAP, Measure, Occlusion, Reliance, Shapley
+from modalens.measures import (
+    EMAP,
+    LIME,
+    MMSHAP,
+    SHAPE,
+    FusionGradient,
+    Interactions,
+    InterSHAP,
+    Measure,
+    Occlusion,
+    PerceptualScore,
+    Reliance,
+    Shapley,
+)
 from modalens.modalities import Bag, Image, Modality, Series, Tabular, Text, Vector, Volume
 from modalens.models.where import source_line
 from modalens.studyfile.content import ModalitySource, Source, StudyFile
 from modalens.studyfile.places import at, composed, described
 
 MEASURES: dict[str, type[Measure]] = {
-    kind.default_name: kind for kind in (Occlusion, Shapley, InterSHAP, Interactions, Reliance, FusionGradient)
+    kind.default_name: kind
+    for kind in (
+        Occlusion,
+        Shapley,
+        InterSHAP,
+        Interactions,
+        Reliance,
+        FusionGradient,
+        EMAP,
+        SHAPE,
+        PerceptualScore,
+        LIME,
+        MMSHAP,
+    )
 }
 KINDS: dict[str, type[Modality]] = {
     "image": Image,

@@ -71,8 +71,11 @@ def _replaced(views: list[tuple[str, str]]) -> str:
 
 
 def _baselines_of(result: Result) -> list[str]:
-    found = result.array("anchor_by_baseline" if "anchor_by_baseline" in result.arrays else "by_baseline")
-    return [str(one) for one in found.baseline.values]
+    """The baselines of a result, that of its contribution first."""
+    for name in ("anchor_by_baseline", "by_baseline"):
+        if name in result.arrays:
+            return [str(one) for one in result.array(name).baseline.values]
+    return [str(result.settings["baseline"])]
 
 
 def by_baseline(explanation: Explanation) -> Iterator[Table]:

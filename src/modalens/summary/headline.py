@@ -390,6 +390,7 @@ def _by_baseline(explanation: Explanation) -> Iterator[tuple[str, xr.DataArray]]
         ("shapley", "by_baseline", "the Shapley share"),
         ("intershap", "by_baseline", "interaction"),
         ("fusion_gradient", "by_baseline", "the share by gradients"),
+        ("lime", "by_baseline", "the share by LIME"),
     )
     for kind, array, words in asked:
         for result in results_of(explanation, kind).values():

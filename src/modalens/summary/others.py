@@ -8,8 +8,8 @@ import xarray as xr
 
 from modalens.explanation import Explanation
 from modalens.plots.reading import (
-    SIGNS,
     bounds_of,
+    kind_of,
     results_of,
 )
 from modalens.summary.cells import (
@@ -55,7 +55,7 @@ def reliance(explanation: Explanation) -> Iterator[Table]:
 def others(explanation: Explanation) -> Iterator[Table]:
     """The global numbers of measures that have no table of their own."""
     for result in explanation.results.values():
-        if any(signs <= set(result.arrays) for signs in SIGNS.values()):
+        if kind_of(result) is not None:
             continue
         rows = []
         for number in result.global_numbers or tuple(

@@ -9,6 +9,7 @@ from modalens.summary.contribution import by_baseline, by_output, contribution, 
 from modalens.summary.gradients import by_start, features, gradients
 from modalens.summary.interaction import interaction, orders, pair_table, sets
 from modalens.summary.others import others, reliance
+from modalens.summary.scores import additive, cooperation, perceptual
 
 __all__ = ["Table", "by_topic", "content"]
 
@@ -19,12 +20,13 @@ def content(explanation: Explanation) -> list[Table]:
 
 
 def by_topic(explanation: Explanation) -> dict[str, list[Table]]:
-    """The tables by what they are about: contribution, gradients, interaction, reliance, and other measures."""
+    """The tables by what they are about: contribution, gradients, interaction, reliance, what the score rests on, and other measures."""
     topics = {
         "contribution": (contribution, by_output, who_has_what, in_units, by_baseline, parts),
         "gradients": (gradients, features, by_start),
         "interaction": (interaction, orders, pair_table, sets),
         "reliance": (reliance,),
+        "score": (additive, cooperation, perceptual),
         "other": (others,),
     }
     return {topic: [table for maker in makers for table in maker(explanation)] for topic, makers in topics.items()}

@@ -1,5 +1,5 @@
-"""Where problems with a known answer begin: Gaussian latents in groups, one group a modality, whose conditional
-distributions are known in closed form.
+"""Where problems with a known answer begin: latents in groups, one group a modality; Gaussian ones have conditional
+distributions that are known in closed form.
 """
 
 from __future__ import annotations
@@ -7,11 +7,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 Latents = tuple[np.ndarray, ...]
 """(samples, width) by group."""
+
+
+class Source(Protocol):
+    """What latents are drawn from: groups of these widths, and what they become where only some groups are known."""
+
+    @property
+    def widths(self) -> tuple[int, ...]: ...
+
+    def draw(self, samples: int, generator: np.random.Generator) -> Latents: ...
+
+
+def mixed(latents: Latents, known: Sequence[int], others: Latents) -> Latents:
+    """The known groups as they are, the rest from others, (samples, others, width) by group: what background rows do,
+    whatever is known.
+    """
+    shape = (len(latents[0]), len(others[0]))
+    return tuple(
+        np.broadcast_to(own[:, None] if group in known else other[None], (*shape, own.shape[1]))
+        for group, (own, other) in enumerate(zip(latents, others, strict=True))
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,7 +72,7 @@ class Gaussian:
 
     def draw(self, samples: int, generator: np.random.Generator) -> Latents:
         """Samples of all groups."""
-        rows = generator.normal(size=(samples, self.edges[-1])) @ np.linalg.cholesky(self.correlation).T
+        rows = generator.normal(size=(samples, self.edges[-1])) @ _root(self.correlation).T
         return self.split(rows)
 
     def given(self, latents: Latents, known: Sequence[int], draws: int, generator: np.random.Generator) -> Latents:
@@ -68,16 +89,6 @@ class Gaussian:
             noise = generator.normal(size=(len(rows), draws, len(a))) @ _root(covariance).T
             everyone[:, :, a] = (rows[:, b] @ weights)[:, None] + noise
         return self.split(everyone)
-
-    def mixed(self, latents: Latents, known: Sequence[int], others: Latents) -> Latents:
-        """The known groups as they are, the rest from others, (samples, others, width) by group: what background rows
-        do, whatever is known.
-        """
-        shape = (len(latents[0]), len(others[0]))
-        return tuple(
-            np.broadcast_to(own[:, None] if group in known else other[None], (*shape, own.shape[1]))
-            for group, (own, other) in enumerate(zip(latents, others, strict=True))
-        )
 
 
 def independent(widths: Sequence[int]) -> Gaussian:

@@ -40,11 +40,13 @@ def _inside(x: np.ndarray, y: np.ndarray, sharpness: float) -> np.ndarray:
 
 
 def fields(latents: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Smooth textures, float32 (n, 1, 28, 28): a sum of ten fixed patterns, so that the latents are their scores."""
+    """Smooth textures, float32 (n, 1, 28, 28): a sum of ten fixed orthogonal patterns, so that the latents are their scores;
+    pixels have a variance of 1.
+    """
     patterns = np.random.default_rng(np.random.SeedSequence((seed, 13))).normal(size=(FACTORS, SIDE, SIDE))
     smooth = np.stack([gaussian_filter(one, 2.5) for one in patterns])
     basis, _ = np.linalg.qr(smooth.reshape(FACTORS, -1).T)
-    return (latents @ basis.T).reshape(-1, 1, SIDE, SIDE).astype(np.float32)
+    return (latents @ basis.T * SIDE / np.sqrt(FACTORS)).reshape(-1, 1, SIDE, SIDE).astype(np.float32)
 
 
 def brain_patches(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

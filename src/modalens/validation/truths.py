@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 
 from modalens.measures import indices
 from modalens.validation.functions import Function
-from modalens.validation.latents import Gaussian
+from modalens.validation.latents import Gaussian, Latents, Source, mixed
 
 ESTIMANDS = {
     "sensitivity": "mean |df/dz|, summed over a modality's latents (the gradient paper's truth)",
@@ -23,6 +25,7 @@ ESTIMANDS = {
     "variance": "the part of f's variance that is lost when the modality is not known (Sobol's total index)",
     "shapley_effects": "the modality's Shapley value of the variance that is explained, given what is known of it by others",
     "reliance": "the modality's Shapley value of the accuracy of f's own labels",
+    "loss": "the accuracy of f's own labels that is lost when the modality is another patient's",
 }
 """What the shares of modalities may be shares of."""
 
@@ -32,10 +35,13 @@ REPEATS = 8
 SAMPLES, DRAWS = 500, 32
 """Patients and draws of one repetition."""
 
-OF_GAMES = 250, 1_000
-"""Patients, and other patients who stand in for what is absent, of one game of f."""
+OF_GAMES = 240, 960
+"""Patients, and other patients who stand in for what is absent, of one game of f. Both numbers are such that the patterns of
+up to four bits come exactly as often as they should: nothing of Monte Carlo is left there.
+"""
 
-Amounts = Callable[[Function, Gaussian, np.random.Generator], np.ndarray]
+Amounts = Callable[[Function, Any, np.random.Generator], np.ndarray]
+"""(f, source of its latents, generator) -> amounts, (modality,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +55,21 @@ class Truth:
     @property
     def tied(self) -> bool:
         """Whether all modalities share alike, so that there is no ranking."""
-        return bool(np.ptp(self.values) <= 1e-9 + 4 * self.error.max())
+        return bool(np.ptp(self.ranked) == 0)
+
+    @property
+    def ranked(self) -> np.ndarray:
+        """The values with those equal that can't be told apart within four standard errors of the Monte Carlo."""
+        order = np.argsort(-self.values, kind="stable")
+        apart = np.diff(-self.values[order]) > 1e-9 + 4 * np.maximum(self.error[order[1:]], self.error[order[:-1]])
+        group = np.concatenate([[0], np.cumsum(apart)])
+        found = np.empty(len(self.values))
+        for one in np.unique(group):
+            found[order[group == one]] = self.values[order[group == one]].mean()
+        return found
 
 
-def truth_of(function: Function, latents: Gaussian, estimand: str, seed: int = 0) -> Truth:
+def truth_of(function: Function, latents: Source, estimand: str, seed: int = 0) -> Truth:
     """The shares of one estimand: in closed form where f is linear and its modalities are independent, else by Monte
     Carlo.
     """
@@ -66,11 +83,13 @@ def truth_of(function: Function, latents: Gaussian, estimand: str, seed: int = 0
     return Truth(estimand=estimand, values=total / total.sum(), error=shares.std(axis=0, ddof=1) / np.sqrt(REPEATS))
 
 
-def closed_form(function: Function, latents: Gaussian, estimand: str) -> np.ndarray | None:
+def closed_form(function: Function, latents: Source, estimand: str) -> np.ndarray | None:
     """For f = sum_m w_m sum_j z_mj: |w_m| d_m for the sensitivity, |w_m| sd(sum_j z_mj) for the contribution and the
     Shapley values, its square for the variance and the Shapley effects.
     """
-    if function.weights is None or (estimand in ("variance", "shapley_effects") and not latents.separate):
+    if function.weights is None or not isinstance(latents, Gaussian):
+        return None
+    if estimand in ("variance", "shapley_effects") and not latents.separate:
         return None
     weights = np.abs(function.weights(latents.widths))
     match estimand:
@@ -84,12 +103,22 @@ def closed_form(function: Function, latents: Gaussian, estimand: str) -> np.ndar
             return None
 
 
-def interaction_orders(function: Function, latents: Gaussian, seed: int = 0) -> np.ndarray:
-    """The shares of f's behaviour that are of order 1, 2, and 3 or more: mean |Moebius coefficient| of the game in
-    which absent modalities are other patients'.
+def interventional() -> tuple[str, ...]:
+    """The estimands that need no density of the latents: absent modalities are other patients'."""
+    return ("contribution", "shapley", "reliance", "loss")
+
+
+def interaction_orders(function: Function, latents: Source, seed: int = 0) -> np.ndarray:
+    """The shares of f's behaviour that are of order 1, 2, and 3 or more, in the game in which absent modalities are other
+    patients'. Where f has values: mean |Moebius coefficient| of f. Where f is the label (bits): |mean coefficient| of
+    its being the patient's own, which is InterSHAP's reading.
     """
     generator = np.random.default_rng(np.random.SeedSequence((seed, 12)))
-    coefficients = np.abs(indices.moebius(_game(function, latents, generator)[:, :, None])).mean(axis=1)[:, 0]
+    if isinstance(latents, Gaussian):
+        game = _game(function, latents, generator, mirrored=latents.separate)
+        coefficients = np.abs(indices.moebius(game[:, :, None])).mean(axis=1)[:, 0]
+    else:
+        coefficients = np.abs(indices.moebius(_kept(function, latents, generator)[:, None, None]))[:, 0, 0]
     size = indices.sizes(len(latents.widths))
     amounts = np.array([coefficients[size == 1].sum(), coefficients[size == 2].sum(), coefficients[size >= 3].sum()])
     return amounts / amounts.sum()
@@ -101,14 +130,14 @@ def sensitivity(function: Function, latents: Gaussian, generator: np.random.Gene
     return np.array([np.abs(group).mean(axis=0).sum() for group in slopes])
 
 
-def contribution(function: Function, latents: Gaussian, generator: np.random.Generator) -> np.ndarray:
+def contribution(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
     """E |f(z) - E f(z without m)|; for a linear f it is |w_m| sd(s_m)."""
     game = _game(function, latents, generator)
     everyone = len(game) - 1
     return np.array([np.abs(game[-1] - game[everyone & ~(1 << m)]).mean() for m in range(len(latents.widths))])
 
 
-def shapley(function: Function, latents: Gaussian, generator: np.random.Generator) -> np.ndarray:
+def shapley(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
     """E |phi_m|."""
     values = indices.shapley_values(indices.moebius(_game(function, latents, generator)[:, :, None]))
     return np.asarray(np.abs(values).mean(axis=(1, 2)))
@@ -141,17 +170,30 @@ def shapley_effects(function: Function, latents: Gaussian, generator: np.random.
     return np.asarray(indices.shapley_values(indices.moebius(game[:, None, None]))[:, 0, 0])
 
 
-def reliance(function: Function, latents: Gaussian, generator: np.random.Generator) -> np.ndarray:
+def reliance(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
     """Shapley values of the accuracy with which f, fed other patients' absent modalities, says its own label."""
+    game = _kept(function, latents, generator)
+    return np.clip(indices.shapley_values(indices.moebius(game[:, None, None]))[:, 0, 0], 0, None)
+
+
+def loss(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
+    """1 - the same accuracy, with one modality absent."""
+    game = _kept(function, latents, generator)
+    everyone = len(game) - 1
+    return np.array([game[-1] - game[everyone & ~(1 << m)] for m in range(len(latents.widths))])
+
+
+def _kept(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
+    """How often f keeps its side of its median (of bits: of one half) in every coalition, (2^M,)."""
     z, others = (latents.draw(count, generator) for count in OF_GAMES)
     f = function.value(z)
-    middle = np.median(f)
-    right = [
-        (function.value(latents.mixed(z, known, others)) > middle) == (f > middle)[:, None]
-        for known in _coalitions(len(latents.widths))
-    ]
-    game = np.array([one.mean() for one in right])
-    return np.clip(indices.shapley_values(indices.moebius(game[:, None, None]))[:, 0, 0], 0, None)
+    edge = np.median(f) if isinstance(latents, Gaussian) else 0.5
+    return np.array(
+        [
+            ((function.value(mixed(z, known, others)) > edge) == (f > edge)[:, None]).mean()
+            for known in _coalitions(len(latents.widths))
+        ]
+    )
 
 
 AMOUNTS: Mapping[str, Amounts] = {
@@ -161,6 +203,7 @@ AMOUNTS: Mapping[str, Amounts] = {
     "variance": variance,
     "shapley_effects": shapley_effects,
     "reliance": reliance,
+    "loss": loss,
 }
 
 
@@ -168,10 +211,20 @@ def _coalitions(groups: int) -> list[Sequence[int]]:
     return [[m for m in range(groups) if code >> m & 1] for code in range(1 << groups)]
 
 
-def _game(function: Function, latents: Gaussian, generator: np.random.Generator) -> np.ndarray:
+def _game(function: Function, latents: Source, generator: np.random.Generator, *, mirrored: bool = False) -> np.ndarray:
     """v(S) of every coalition and patient, (2^M, samples): the mean of f over other patients' absent modalities. Many
     of them: what is left of the error looks like an effect of its own.
     """
     z, others = (latents.draw(count, generator) for count in OF_GAMES)
+    others = _mirrored(others) if mirrored else others
     coalitions = _coalitions(len(latents.widths))
-    return np.stack([function.value(latents.mixed(z, known, others)).mean(axis=1) for known in coalitions])
+    return np.stack([function.value(mixed(z, known, others)).mean(axis=1) for known in coalitions])
+
+
+def _mirrored(others: Latents) -> Latents:
+    """Fewer of them, each in all mirror images, group by group. Where groups are independent and symmetric these are as
+    likely as the others, and what is odd in a group cancels exactly, where it would look like an effect of its own.
+    """
+    few = len(others[0]) >> len(others)
+    signs = np.array(list(product((1.0, -1.0), repeat=len(others)))).T
+    return tuple(np.concatenate([one * group[:few] for one in own]) for own, group in zip(signs, others, strict=True))

@@ -1,0 +1,92 @@
+"""A leaderboard as one plain HTML file and a folder: who is nearest to the truth, by how much, and how it was found out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from modalens.errors import InputError
+from modalens.report.folder import open_folder
+from modalens.report.layout import Section, picture, written
+from modalens.summary.cells import Table
+
+
+class Board(Protocol):
+    """What `ml.validate` returns."""
+
+    @property
+    def words(self) -> str: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    def tables(self) -> Sequence[Table]: ...
+
+    def plot(self) -> Figure: ...
+
+    def to_frame(self) -> pd.DataFrame: ...
+
+    def save(self, path: str | Path) -> Path: ...
+
+
+WORDS = (
+    "Each measure was asked about networks that were taught problems whose answer is known, since what decides their labels was made up. Two measures that disagree may both be "
+    "right, of different things: each is held to what it says that it estimates, and beside that to the gradient paper's truth.",
+    "The error is the root of the mean squared difference between measured and true shares. A ranking of few modalities agrees with the truth by chance alone more often than one "
+    "thinks, so rank-biased overlap is given on a scale on which chance is 0.",
+)
+
+FIGURE_WORDS = (
+    "Above: dots are errors over all problems, with the standard deviation over seeds; strokes are single models; rings are errors against the paper's truth. Below: every share "
+    "against its truth; a measure that is right lies on the diagonal."
+)
+
+
+def write_board(board: Board, folder: str | Path) -> list[Path]:
+    """Write `leaderboard.json`, `.csv`, `.svg`, `.png` and `.html`, and say which files there are. Raises InputError where the
+    folder can't be written to.
+    """
+    target = open_folder(folder)
+    try:
+        figure = board.plot()
+        drawn = [target / f"leaderboard.{ending}" for ending in ("svg", "png")]
+        for path in drawn:
+            figure.savefig(path, dpi=150, bbox_inches="tight")
+        table = target / "leaderboard.csv"
+        board.to_frame().to_csv(table, index=False)
+        return [
+            board.save(target / "leaderboard.json"),
+            table,
+            *drawn,
+            write_board_page(board, target / "leaderboard.html"),
+        ]
+    except OSError as error:
+        raise InputError(f"the results can't be written to {target}: {error}.") from error
+
+
+def write_board_page(board: Board, path: str | Path) -> Path:
+    """Write the page alone."""
+    ranking, *others = board.tables()
+    sections = [
+        Section(title="Which measure is nearest to the truth?", words=WORDS, figures=(), tables=(ranking,)),
+        Section(
+            title="Errors and shares",
+            words=(FIGURE_WORDS,),
+            figures=(
+                picture(board.plot(), "Errors by measure, and shares against truths; the numbers are in the tables."),
+            ),
+            tables=tuple(others),
+        ),
+    ]
+    settings = {name: _said(value) for name, value in board.settings.items()}
+    return written(path, "board.html", title="Can the measures be trusted?", headline=[board.words], sections=sections, settings=settings)  # fmt: skip
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {one}" for name, one in value.items()) or "–"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

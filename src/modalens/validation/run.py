@@ -1,0 +1,255 @@
+"""The verb validate: measures are asked about models of problems whose answer is known."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modalens.errors import InputError, ModalensWarning, choice, listed
+from modalens.evaluation.progress import Bar
+from modalens.explanation import Explanation
+from modalens.measures import (
+    LIME,
+    SHAPE,
+    FusionGradient,
+    InterSHAP,
+    Measure,
+    Occlusion,
+    PerceptualScore,
+    Result,
+    Shapley,
+)
+from modalens.pipeline import explain
+from modalens.validation.functions import FUNCTIONS
+from modalens.validation.known import KnownProblem
+from modalens.validation.leaderboard import Leaderboard, Run
+from modalens.validation.learning import MODELS, Learned, learn
+from modalens.validation.problems import problem, problems
+from modalens.validation.scores import interaction_error, scores
+from modalens.validation.store import Store
+
+SAMPLES, BACKGROUND = 256, 64
+"""Patients explained, and rows that stand in for what is absent."""
+
+SUITE = tuple(FUNCTIONS)
+"""F0 to F7 and C1 to C8."""
+
+QUICK = ("F6", "C4", "C6")
+"""All alike, graded, and an interaction."""
+
+NO_LABELS = ("function",)
+"""Models whose output is f itself, and no probability of a label."""
+
+
+def default_measures() -> list[Measure]:
+    """One of each kind that ranks modalities or splits interactions."""
+    return [
+        FusionGradient(),
+        FusionGradient(estimator="gradient", name="gradient"),
+        FusionGradient(estimator="covariance", name="covariance"),
+        Shapley(),
+        LIME(),
+        Occlusion(),
+        PerceptualScore(),
+        SHAPE(),
+        InterSHAP(),
+    ]
+
+
+def validate(
+    measures: Sequence[Measure] | None = None,
+    problems: Sequence[str] = SUITE,
+    seeds: int | Sequence[int] = 5,
+    *,
+    network: str | None = None,
+    samples: int = SAMPLES,
+    background: int = BACKGROUND,
+    store: str | Path | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> Leaderboard:
+    """Can a measure be trusted? Asked about models of problems whose answer is known, how near does it come?
+
+    For every problem and seed patients are drawn, a network is taught, an oracle that sees the true latents tells how well
+    it could have learned, and each measure explains it. A run whose network lies more than 5 points below the oracle is
+    shown and not scored.
+
+    Parameters
+    ----------
+    measures : any, your own too: what its `estimands` name is held to that truth, and to the paper's (mean |gradient|).
+        Some of each kind, unless given.
+    problems : names from `ml.validation.problems()`; F0 to F7 and C1 to C8 unless given.
+    seeds : how many, counted from 0, or which. Each draws other patients and other first weights.
+    network : "hybrid", "early", "intermediate", "late", "function" (f itself) or "oracle"; each problem's own unless given.
+    samples : patients explained. background : rows that stand in for what is absent.
+    store : a folder; each (problem, seed) that is done is kept there, and the same call goes on where it was.
+    progress : None shows a bar for runs of more than two seconds.
+    options : as `ml.validation.problem` takes them: train, test, pictures, clinical, flips; and `epochs`.
+
+    Returns
+    -------
+    Leaderboard: `table`, `best`, `spread`, `runs`; `print`, `plot()`, `write(folder)`.
+
+    Raises
+    ------
+    InputError : an unknown problem, two measures of one name, a store that was made with other settings.
+
+    Example
+    -------
+    >>> import modalens as ml
+    >>> board = ml.validate([ml.Shapley()], ["C1", "C4"], seeds=2, network="function", train=200, test=100)
+    >>> bool(board.table.loc["shapley", "rmse"] < 0.05)
+    True
+    """
+    asked = list(measures) if measures is not None else default_measures()
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    _require(asked, problems, numbers, network)
+    settings = {
+        "measures": {one.key: repr(one) for one in asked},
+        "network": network,
+        "samples": samples,
+        "background": background,
+        "options": {name: options[name] for name in sorted(options)},
+    }
+    kept = Store.open(store, settings)
+    found: list[Run] = []
+    with Bar(len(problems) * len(numbers), progress, doing="teaching and asking", unit="models") as bar:
+        for name in problems:
+            for seed in numbers:
+                done = kept.get(name, seed)
+                if done is None:
+                    done = _runs(asked, name, seed, network, samples, background, dict(options))
+                    kept.put(name, seed, done)
+                found += done
+                bar.advance(1)
+    return Leaderboard(runs=tuple(found), settings=settings | {"problems": list(problems), "seeds": numbers})
+
+
+def quick_leaderboard(problems: Sequence[str] = QUICK, **settings: Any) -> Leaderboard:
+    """A small leaderboard, in about a minute: few patients, short training, two seeds. It shows how measures differ, and is
+    no result to cite.
+    """
+    return validate(problems=problems, seeds=2, train=1_500, test=300, epochs=15, **settings)
+
+
+def _runs(
+    measures: Sequence[Measure],
+    name: str,
+    seed: int,
+    network: str | None,
+    samples: int,
+    background: int,
+    options: dict[str, Any],
+) -> list[Run]:
+    """All measures on one problem and seed."""
+    epochs = options.pop("epochs", None)
+    known = problem(name, seed, **options)
+    known = known if epochs is None else known.taught(epochs=epochs)
+    learned = learn(known, network, seed)
+    return [run for measure in measures for run in _asked(measure, known, learned, samples, background)]
+
+
+def _asked(measure: Measure, known: KnownProblem, learned: Learned, samples: int, background: int) -> list[Run]:
+    """One measure on one model: a run for each of its arrays that estimates something, or one for its interactions."""
+    about: dict[str, Any] = {
+        "problem": known.name,
+        "seed": known.seed,
+        "model": learned.name,
+        "accuracy": learned.accuracy,
+        "ceiling": learned.ceiling,
+        "chance": learned.chance,
+        "learned": learned.good,
+    }
+    started = time.perf_counter()
+    try:
+        explanation = explained(measure, known, learned, samples, background)
+    except InputError as error:
+        return [Run(entry=measure.key, estimand="", reason=str(error), **about)]
+    cost = {"seconds": time.perf_counter() - started, "rows": float(explanation.provenance["head_rows"])}
+    result = explanation[measure.key]
+    wrong = interaction_error(known, result)
+    arrays = {array: estimand for array, estimand in measure.estimands.items() if array in result.arrays}
+    if not arrays:
+        return [Run(entry=measure.key, estimand="", scores=_known({"interaction_error": wrong} | cost), **about)]
+    return [
+        Run(
+            entry=measure.key if array == "contribution" else f"{measure.key}.{array}",
+            estimand=estimand,
+            scores=_known(scores(known, result, array, estimand) | {"interaction_error": wrong} | cost),
+            truth=_truth(known, estimand),
+            **_shares(known, result, array),
+            **about,
+        )
+        for array, estimand in arrays.items()
+    ]
+
+
+def explained(
+    measure: Measure, known: KnownProblem, learned: Learned, samples: int = SAMPLES, background: int = BACKGROUND
+) -> Explanation:
+    """The measure alone, on the first of the patients to be explained, with other patients' rows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModalensWarning)
+        return explain(
+            learned.model,
+            {name: values[:samples] for name, values in learned.inputs.items()},
+            measures=[measure],
+            modalities=learned.kinds,
+            background={name: values[:background] for name, values in learned.background.items()},
+            labels=None if learned.name in NO_LABELS else known.labels[:samples],
+            seed=known.seed,
+            progress=False,
+            **learned.asked,
+        )
+
+
+def _truth(known: KnownProblem, estimand: str) -> dict[str, float]:
+    truth = known.truth.get(estimand)
+    return {} if truth is None else dict(zip(known.modalities, truth.values.tolist(), strict=True))
+
+
+def _shares(known: KnownProblem, result: Result, array: str) -> dict[str, Any]:
+    """The shares with their bounds and bootstrap errors, by modality; a reason where they are undefined."""
+    shares = result.array(array).sel(modality=list(known.modalities))
+    found: dict[str, Any] = {"shares": _by_name(known, shares.values)}
+    if array in result.interval:
+        bounds = result.interval[array].sel(modality=list(known.modalities))
+        drawn = result.draws[array].sel(modality=list(known.modalities)).std("draw", ddof=1)
+        found |= {
+            "lower": _by_name(known, bounds.sel(bound="lower").values),
+            "upper": _by_name(known, bounds.sel(bound="upper").values),
+            "sample_error": _by_name(known, drawn.transpose("modality").values),
+        }
+    return found | ({"reason": result.reasons.get(array, "undefined")} if shares.isnull().any() else {})
+
+
+def _by_name(known: KnownProblem, values: np.ndarray) -> dict[str, float]:
+    return _known(dict(zip(known.modalities, np.asarray(values, dtype=float).tolist(), strict=True)))
+
+
+def _known(numbers: dict[str, float]) -> dict[str, float]:
+    """Without those that are undefined."""
+    return {name: value for name, value in numbers.items() if not np.isnan(value)}
+
+
+def _require(measures: Sequence[Measure], names: Sequence[str], seeds: Sequence[int], network: str | None) -> None:
+    if isinstance(names, str) or not names or not measures or not seeds:
+        raise InputError(
+            "validate needs at least one measure, problem and seed: ml.validate([ml.Shapley()], ['C4'], seeds=3)."
+        )
+    for name in names:
+        choice("problem", name, problems())
+    if network is not None:
+        choice("network", network, MODELS)
+    strangers = [one for one in measures if not isinstance(one, Measure)]
+    if strangers:
+        raise InputError(f"measures: expected measures such as ml.Shapley(), came {type(strangers[0]).__name__}.")
+    keys = [one.key for one in measures]
+    twice = [key for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    if twice:
+        raise InputError(f"measures: {listed(twice)} stands there twice; give each a name=.")

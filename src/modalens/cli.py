@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -127,7 +127,12 @@ def validate(
     problems: Annotated[
         list[str] | None, typer.Argument(help="Problems by name, such as F4 C4 hdxor2-synergy; F0 to F7 and C1 to C8.")
     ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option(help="A measure's name, such as shapley; again for more. Some of each kind.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many data sets and trainings of each problem.")] = 5,
+    samples: Annotated[int, typer.Option(min=5, help="Patients explained.")] = 256,
+    background: Annotated[int, typer.Option(min=2, help="Patients who stand in for what is absent.")] = 64,
     network: Annotated[
         str | None, typer.Option(help="hybrid, early, intermediate, late, function or oracle; each problem's own.")
     ] = None,
@@ -146,6 +151,7 @@ def validate(
     """
     from modalens import validation
     from modalens.report.folder import open_folder
+    from modalens.studyfile import measure_of
 
     console = _console(markup=False)
     if names:
@@ -153,12 +159,12 @@ def validate(
             console.print(f"{name:<22}{words}", highlight=False, soft_wrap=True)
         return
     folder = open_folder(output)
+    measures = [measure_of(name) for name in measure] if measure else None
     asked = problems or (validation.QUICK if quick else validation.SUITE)
-    board = (
-        validation.quick_leaderboard(asked, store=store)
-        if quick
-        else validation.validate(None, asked, seeds, network=network, store=store)
-    )
+    settings: dict[str, Any] = {"samples": samples, "background": background, "network": network, "store": store}
+    if quick:
+        settings |= validation.LITTLE
+    board = validation.validate(measures, asked, 2 if quick else seeds, **settings)
     console.print(board)
     for path in board.write(folder):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)

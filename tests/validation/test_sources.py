@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import modalens as ml
-from modalens.validation import sources
+from modalens.validation import problem, sources
 
 
 @pytest.mark.parametrize("factor", range(sources.FACTORS))
@@ -46,7 +46,19 @@ def test_a_users_medmnist_file(tmp_path: Path) -> None:
         sources.medmnist(tmp_path / "organ.npz", "test")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("nilearn") is not None, reason="nilearn is installed")
-def test_brain_patches_say_what_they_need() -> None:
+@pytest.mark.skipif(importlib.util.find_spec("nilearn") is None, reason="nilearn is not installed")
+def test_patches_of_a_real_brain() -> None:
+    images, scores = sources.brain_patches(120, seed=1)
+    assert images.shape == (120, 1, sources.SIDE, sources.SIDE)
+    assert images.mean(axis=(1, 2, 3)).min() > 0.3  # brain, and no air
+    np.testing.assert_allclose(np.cov(scores.T, ddof=0), np.eye(sources.FACTORS), atol=1e-5)
+    np.testing.assert_array_equal(images, sources.brain_patches(120, seed=1)[0])
+    known = problem("F4", pictures="brain", train=80, test=20)
+    assert known.inputs["image_1"].shape == (20, 1, sources.SIDE, sources.SIDE)
+    assert set(known.train.labels) == {0, 1}
+
+
+def test_brain_patches_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ml.InputError, match="pip install nilearn"):
         sources.brain_patches(3)

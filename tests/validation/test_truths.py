@@ -10,6 +10,7 @@ import pytest
 from modalens.validation.functions import FUNCTIONS, linear
 from modalens.validation.latents import Gaussian, independent
 from modalens.validation.problems import problem, problems
+from modalens.validation.suite import correlated
 from modalens.validation.truths import ESTIMANDS, closed_form, interaction_orders, truth_of
 
 FOUR = independent((10, 10, 10, 10))
@@ -113,3 +114,15 @@ def test_flipped_labels_are_as_many_as_the_function_says() -> None:
     found = problem("C8", train=4_000, test=10, pictures="fields")
     f = found.function.value(tuple(found.train.latents.values()))
     assert ((f > np.median(f)) != found.train.labels).mean() == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["F7", "C8"])
+@pytest.mark.parametrize("estimand", ["contribution", "shapley"])
+def test_terms_that_add_up_give_what_the_game_gives(name: str, estimand: str) -> None:
+    function, gaussian = FUNCTIONS[name], correlated(name)
+    exact, by_game = (truth_of(one, gaussian, estimand) for one in (function, replace(function, terms=None)))
+    z = gaussian.draw(50, np.random.default_rng(0))
+    assert function.terms is not None
+    np.testing.assert_allclose(sum(function.terms(z)), function.value(z))
+    np.testing.assert_allclose(exact.values, by_game.values, atol=4 * by_game.error.max())
+    assert exact.error.max() < by_game.error.max() / 3

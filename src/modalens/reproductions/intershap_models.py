@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -25,17 +26,17 @@ from modalens.pipeline import explain
 from modalens.validation.hdxor import SUMS, TEST, TRAIN
 from modalens.validation.known import KnownProblem, Patients
 from modalens.validation.learning import taught
-from modalens.validation.networks import NETWORKS, Intermediate, Late, Shapes
+from modalens.validation.networks import NETWORKS, Early, Intermediate, Late, Shapes
 from modalens.validation.pid import pid
 from modalens.validation.problems import problem
 
 UNTAUGHT = "untaught "
 """Before the name of a network whose modality layers stay as they were drawn."""
 
-BRIEF = "briefly taught "
-"""Before the name of a network that is taught for a few epochs only."""
+REGULAR = "regularised "
+"""Before the name of a network with dropout of a half between its layers."""
 
-FUSED = ("early", f"{BRIEF}early", "intermediate", "late", f"{UNTAUGHT}intermediate", f"{UNTAUGHT}late")
+FUSED = ("early", f"{REGULAR}early", "intermediate", "late", f"{UNTAUGHT}intermediate", f"{UNTAUGHT}late")
 
 ASKED: Mapping[str, Sequence[str]] = {
     "hdxor2-uniqueness-1": ("function", *FUSED),
@@ -62,12 +63,11 @@ class Size:
 
     train: int = TRAIN
     test: int = TEST
-    explained: int = 300
+    explained: int = 1_000
     rows: int = 1_000
     seeds: tuple[int, ...] = (1, 42, 113)
     schedule: Mapping[str, Any] = field(default_factory=dict)
     of_four: Mapping[str, Any] = field(default_factory=lambda: {"epochs": 250})
-    brief: int = 30
 
 
 FULL = Size()
@@ -79,7 +79,6 @@ SMALL = Size(
     seeds=(1,),
     schedule={"epochs": 15, "batch": 100, "rate": 1e-3},
     of_four={"epochs": 15},
-    brief=5,
 )
 
 
@@ -126,7 +125,7 @@ def data(name: str, seed: int, size: Size) -> KnownProblem:
 
 def answer(known: KnownProblem, network: str, size: Size) -> Found:
     """What InterSHAP says of one model, and of two modalities its neighbours too."""
-    model, link = made(known, network, size)
+    model, link = made(known, network)
     inputs, background = (_rows(patients, network) for patients in (known.test, known.train))
     beside = len(known.modalities) == 2 and network in ("function", "early") and known.binary
     measures: list[Measure] = [InterSHAP(), *([EMAP(), SHAPE(), PerceptualScore()] if beside else [])]
@@ -148,14 +147,18 @@ def answer(known: KnownProblem, network: str, size: Size) -> Found:
     )
 
 
-def made(known: KnownProblem, network: str, size: Size) -> tuple[Callable[..., Any], str | None]:
+def made(known: KnownProblem, network: str) -> tuple[Callable[..., Any], str | None]:
     """The model, and what makes probabilities of its outputs."""
     if network == "function":
         return known.decide, None
-    schedule = replace(known.schedule, epochs=size.brief) if network.startswith(BRIEF) else known.schedule
-    name = network.removeprefix(BRIEF).removeprefix(UNTAUGHT)
-    kind = untaught(name) if network.startswith(UNTAUGHT) else NETWORKS[name]
-    return taught(kind, known.train.inputs, known.train.labels, schedule, known.seed), "softmax"
+    model = taught(_kind(network), known.train.inputs, known.train.labels, known.schedule, known.seed, known.watched)
+    return model, "softmax"
+
+
+def _kind(network: str) -> Callable[[Shapes], nn.Module]:
+    if network.startswith(REGULAR):
+        return partial(Early, dropout=0.5)
+    return untaught(network.removeprefix(UNTAUGHT)) if network.startswith(UNTAUGHT) else NETWORKS[network]
 
 
 def untaught(network: str) -> Callable[[Shapes], nn.Module]:

@@ -150,7 +150,7 @@ def read_study(path: str | Path) -> StudyRun:
             settings[what] = None if section is None else _read(section, source.parent)
     with at(source, root, ("measures",)):
         chosen = [content.measures] if isinstance(content.measures, str) else content.measures
-        settings["measures"] = None if chosen is None else [_measure(one) for one in chosen]
+        settings["measures"] = None if chosen is None else [measure_of(one) for one in chosen]
     settings |= {
         name: getattr(content, name)
         for name in (
@@ -326,7 +326,8 @@ def _tokenizer(folder: Path) -> Any:
         raise InputError(f"tokenizer: {folder} holds no tokenizer that transformers can load: {error}.") from error
 
 
-def _measure(chosen: str | Mapping[str, Mapping[str, Any]]) -> Measure:
+def measure_of(chosen: str | Mapping[str, Mapping[str, Any]]) -> Measure:
+    """The measure of this name, with settings where they are given. Raises InputError for an unknown name or setting."""
     name, options = (chosen, {}) if isinstance(chosen, str) else next(iter(chosen.items()))
     if name not in MEASURES or (not isinstance(chosen, str) and len(chosen) != 1):
         raise InputError(

@@ -11,11 +11,12 @@ from modalens.validation.pid import PID, pid
 from modalens.validation.problems import problem, problems
 from modalens.validation.randomisation import Randomised, randomised
 from modalens.validation.rankings import above_chance, rbo, rbo_chance, tau, top_one
-from modalens.validation.run import QUICK, SUITE, quick_leaderboard, validate
+from modalens.validation.run import LITTLE, QUICK, SUITE, quick_leaderboard, validate
 from modalens.validation.truths import ESTIMANDS, Truth
 
 __all__ = [
     "ESTIMANDS",
+    "LITTLE",
     "PID",
     "QUICK",
     "SUITE",

@@ -24,6 +24,8 @@ class Function:
     gradient: Callable[[Latents], Latents]
     weights: Callable[[Sequence[int]], np.ndarray] | None = None
     """Of a linear function: widths -> what each latent of a modality is multiplied by."""
+    terms: Callable[[Latents], tuple[np.ndarray, ...]] | None = None
+    """Of a function that adds up what each modality says by itself: what each says, (...)."""
     flips: float = 0.0
     """The share of labels that are turned over."""
 
@@ -49,8 +51,13 @@ def linear(name: str, weights: Sequence[float], *, scaled: bool) -> Function:
     return Function(name=name, words=" + ".join(terms), value=value, gradient=gradient, weights=each)
 
 
+def _square_terms(z: Latents) -> tuple[np.ndarray, ...]:
+    nothing = np.zeros(z[0].shape[:-1])
+    return (z[0][..., 0] + z[0][..., 1]) ** 2, 0.1 * np.exp(z[1][..., 8]), nothing, nothing
+
+
 def _square(z: Latents) -> np.ndarray:
-    return np.asarray((z[0][..., 0] + z[0][..., 1]) ** 2 + 0.1 * np.exp(z[1][..., 8]))
+    return np.asarray(sum(_square_terms(z)))
 
 
 def _square_gradient(z: Latents) -> Latents:
@@ -76,8 +83,13 @@ def _product_gradient(z: Latents) -> Latents:
     return found
 
 
+def _bent_terms(z: Latents) -> tuple[np.ndarray, ...]:
+    nothing = np.zeros(z[0].shape[:-1])
+    return nothing, np.tanh(2 * score(z[1])), nothing, 0.5 * score(z[3]) ** 2
+
+
 def _bent(z: Latents) -> np.ndarray:
-    return np.asarray(np.tanh(2 * score(z[1])) + 0.5 * score(z[3]) ** 2)
+    return np.asarray(sum(_bent_terms(z)))
 
 
 def _bent_gradient(z: Latents) -> Latents:
@@ -97,7 +109,13 @@ PAPER = {
         linear("F4", (1, 1, 0, 0), scaled=False),
         linear("F5", (0, 0, 1, 1), scaled=False),
         linear("F6", (1, 1, 1, 1), scaled=False),
-        Function(name="F7", words="(x1_1 + x1_2)^2 + .1 exp(x2_9)", value=_square, gradient=_square_gradient),
+        Function(
+            name="F7",
+            words="(x1_1 + x1_2)^2 + .1 exp(x2_9)",
+            value=_square,
+            gradient=_square_gradient,
+            terms=_square_terms,
+        ),
     )
 }
 """The paper's eight cases."""
@@ -117,6 +135,7 @@ BEYOND = {
             words="tanh(2 s2) + .5 s4^2, 10 % of labels turned",
             value=_bent,
             gradient=_bent_gradient,
+            terms=_bent_terms,
             flips=0.1,
         ),
     )

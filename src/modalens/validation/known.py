@@ -45,8 +45,9 @@ class Patients:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long a network is taught: Adam with this rate and weight decay; `falling` lowers the rate to 0 along a
-    cosine.
+    """How long a network is taught: Adam with this rate and weight decay; `falling` lowers the rate to 0 along a cosine.
+    With `patience` the epoch is kept whose loss on the patients to choose by is lowest, and teaching ends so many epochs
+    after it.
     """
 
     epochs: int = 15
@@ -54,6 +55,7 @@ class Schedule:
     rate: float = 1e-3
     decay: float = 1e-4
     falling: bool = True
+    patience: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +117,8 @@ class KnownProblem:
     network: str
     schedule: Schedule
     asked: Mapping[str, Any]
+    watched: Patients | None = None
+    """Patients to choose an epoch by, where there are any."""
     inseparable: tuple[str, ...] = ()
     """Modalities that copy one another: only the sum of their shares is decided by the data."""
     reachable: float = 1.0

@@ -30,6 +30,8 @@ SCORES = {
     "top_one": "first found",
     "leakage": "leakage",
     "interaction_error": "interaction error",
+    "deletion": "deletion",
+    "insertion": "insertion",
     "covered": "coverage",
     "seconds": "seconds",
     "rows": "head rows",
@@ -43,7 +45,8 @@ LEGEND = (
     "Mean ± standard deviation over seeds, over all problems whose model learned them. error: root mean squared difference of the shares from what the measure says that it estimates; "
     "beside it, from the gradient paper's truth, the share of mean |gradient|.",
     "RBO above chance: rank-biased overlap (p = .9, ties by rule b), 0 for a random order and 1 for the true one. tau-b: Kendall's. first found: how often the most important modality is. "
-    "leakage: what is given to modalities that do nothing. interaction error: of the shares of order 1, 2 and more. coverage: intervals that hold the truth; they"
+    "leakage: what is given to modalities that do nothing. interaction error: of the shares of order 1, 2 and more. deletion and insertion: by how much the "
+    "output falls faster, or rises faster, when modalities go or come in each sample's own order than in a random one (share of the whole way). coverage: intervals that hold the truth; they"
     " are of patients, not of trainings.",
 )
 
@@ -188,7 +191,7 @@ class Leaderboard:
         )
         rest = [name for name in SCORES if name not in OF_SHARES]
         others = Table(
-            title="Interactions, intervals and cost",
+            title="Interactions, faithfulness, intervals and cost",
             columns=("measure", *(SCORES[name] for name in rest)),
             rows=tuple((str(name), *(_with_spread(row, score) for score in rest)) for name, row in table.iterrows()),
         )

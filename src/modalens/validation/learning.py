@@ -4,6 +4,7 @@ sees the true latents.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from modalens.errors import choice
 from modalens.modalities import Modality, Tabular
-from modalens.validation.known import KnownProblem, Schedule
+from modalens.validation.known import KnownProblem, Patients, Schedule
 from modalens.validation.networks import NETWORKS, Shapes, perceptron
 
 MARGIN = 0.05
@@ -84,7 +85,7 @@ def learn(known: KnownProblem, network: str | None = None, seed: int = 0) -> Lea
         model = (
             oracle(known, seed)
             if name == "oracle"
-            else taught(NETWORKS[name], train.inputs, train.labels, known.schedule, seed)
+            else taught(NETWORKS[name], train.inputs, train.labels, known.schedule, seed, known.watched)
         )
         reached, asked = accuracy(model, given, known.labels), {"link": "softmax", **known.asked}
     return Learned(
@@ -124,11 +125,11 @@ def taught(
     labels: np.ndarray,
     schedule: Schedule,
     seed: int,
+    watched: Patients | None = None,
 ) -> nn.Module:
     """A network fitted by Adam to class labels, in evaluation mode. The global random state is left as it was."""
     first, order = (int(one.generate_state(1)[0]) for one in np.random.SeedSequence((seed, 21)).spawn(2))
-    tensors = {name: torch.as_tensor(values, dtype=torch.float32) for name, values in inputs.items()}
-    truth = torch.as_tensor(labels)
+    tensors, truth = _tensors(inputs), torch.as_tensor(labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(first)
         model = network({name: tuple(values.shape[1:]) for name, values in tensors.items()})
@@ -136,8 +137,9 @@ def taught(
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.rate, weight_decay=schedule.decay, foreach=True)
     batches = -(-len(truth) // schedule.batch)
     factor = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.epochs * batches)
-    model.train()
-    for _ in range(schedule.epochs):
+    best = _Best(model, watched if schedule.patience is not None else None)
+    for epoch in range(schedule.epochs):
+        model.train()
         for rows in torch.randperm(len(truth), generator=shuffle).tensor_split(batches):
             optimiser.zero_grad()
             loss = cross_entropy(model(**{name: values[rows] for name, values in tensors.items()}), truth[rows])
@@ -145,7 +147,39 @@ def taught(
             optimiser.step()
             if schedule.falling:
                 factor.step()
-    return model.eval()
+        if schedule.patience is not None and best.look(epoch) >= schedule.patience:
+            break
+    return best.kept()
+
+
+class _Best:
+    """The weights of the epoch whose loss on the watched patients is lowest; the last ones where none are watched."""
+
+    def __init__(self, model: nn.Module, watched: Patients | None) -> None:
+        self.model, self.epoch, self.loss = model, 0, float("inf")
+        self.weights: dict[str, Tensor] | None = None
+        self.inputs = None if watched is None else _tensors(watched.inputs)
+        self.labels = None if watched is None else torch.as_tensor(watched.labels)
+
+    def look(self, epoch: int) -> int:
+        """How many epochs ago the best one was."""
+        if self.inputs is None or self.labels is None:
+            return 0
+        self.model.eval()
+        with torch.no_grad():
+            loss = float(cross_entropy(self.model(**self.inputs), self.labels))
+        if loss < self.loss:
+            self.loss, self.epoch, self.weights = loss, epoch, copy.deepcopy(self.model.state_dict())
+        return epoch - self.epoch
+
+    def kept(self) -> nn.Module:
+        if self.weights is not None:
+            self.model.load_state_dict(self.weights)
+        return self.model.eval()
+
+
+def _tensors(inputs: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name: torch.tensor(np.asarray(values), dtype=torch.float32) for name, values in inputs.items()}
 
 
 def accuracy(model: nn.Module, inputs: Mapping[str, np.ndarray], labels: np.ndarray) -> float:

@@ -16,12 +16,13 @@ Shapes = Mapping[str, tuple[int, ...]]
 CLASSES = 2
 
 
-def perceptron(widths: Sequence[int]) -> nn.Sequential:
-    """Linear layers of these widths, with ReLU between them."""
+def perceptron(widths: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers of these widths, with ReLU between them, and dropout after it where some is asked for."""
     layers: list[nn.Module] = []
+    between = [nn.Dropout(dropout)] if dropout else []
     for one, other in pairwise(widths):
-        layers += [nn.Linear(one, other), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+        layers += [nn.Linear(one, other), nn.ReLU(), *between]
+    return nn.Sequential(*layers[: -1 - len(between)])
 
 
 class Pixels(nn.Module):
@@ -68,10 +69,10 @@ class Hybrid(nn.Module):
 class Early(nn.Module):
     """Everything joined before the first of three layers."""
 
-    def __init__(self, shapes: Shapes, hidden: int = 128) -> None:
+    def __init__(self, shapes: Shapes, hidden: int = 128, dropout: float = 0.0) -> None:
         super().__init__()
         self.names = tuple(shapes)
-        self.layers = perceptron((sum(map(prod, shapes.values())), hidden, hidden // 2, CLASSES))
+        self.layers = perceptron((sum(map(prod, shapes.values())), hidden, hidden // 2, CLASSES), dropout)
 
     def forward(self, **inputs: Tensor) -> Tensor:
         return cast(Tensor, self.layers(torch.cat([inputs[name].flatten(1) for name in self.names], dim=1)))

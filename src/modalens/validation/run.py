@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from modalens.errors import InputError, ModalensWarning, choice, listed
 from modalens.evaluation.progress import Bar
@@ -25,6 +27,7 @@ from modalens.measures import (
     Shapley,
 )
 from modalens.pipeline import explain
+from modalens.validation.faithfulness import faithful_scores, game
 from modalens.validation.functions import FUNCTIONS
 from modalens.validation.known import KnownProblem
 from modalens.validation.leaderboard import Leaderboard, Run
@@ -41,6 +44,9 @@ SUITE = tuple(FUNCTIONS)
 
 QUICK = ("F6", "C4", "C6")
 """All alike, graded, and an interaction."""
+
+LITTLE: Mapping[str, Any] = {"train": 1_500, "test": 300, "epochs": 15}
+"""Of patients and training: enough for those three."""
 
 NO_LABELS = ("function",)
 """Models whose output is f itself, and no probability of a label."""
@@ -134,7 +140,7 @@ def quick_leaderboard(problems: Sequence[str] = QUICK, **settings: Any) -> Leade
     """A small leaderboard, in about a minute: few patients, short training, two seeds. It shows how measures differ, and is
     no result to cite.
     """
-    return validate(problems=problems, seeds=2, train=1_500, test=300, epochs=15, **settings)
+    return validate(problems=problems, seeds=2, **LITTLE, **settings)
 
 
 def _runs(
@@ -151,11 +157,17 @@ def _runs(
     known = problem(name, seed, **options)
     known = known if epochs is None else known.taught(epochs=epochs)
     learned = learn(known, network, seed)
-    return [run for measure in measures for run in _asked(measure, known, learned, samples, background)]
+    with _quiet():
+        played = game(learned, samples, background, seed)
+    return [run for measure in measures for run in _asked(measure, known, learned, samples, background, played)]
 
 
-def _asked(measure: Measure, known: KnownProblem, learned: Learned, samples: int, background: int) -> list[Run]:
-    """One measure on one model: a run for each of its arrays that estimates something, or one for its interactions."""
+def _asked(
+    measure: Measure, known: KnownProblem, learned: Learned, samples: int, background: int, played: xr.DataArray
+) -> list[Run]:
+    """One measure on one model: a run for each of its arrays that estimates something, or one for its interactions.
+    `played` is the game of the model's coalitions.
+    """
     about: dict[str, Any] = {
         "problem": known.name,
         "seed": known.seed,
@@ -172,15 +184,19 @@ def _asked(measure: Measure, known: KnownProblem, learned: Learned, samples: int
         return [Run(entry=measure.key, estimand="", reason=str(error), **about)]
     cost = {"seconds": time.perf_counter() - started, "rows": float(explanation.provenance["head_rows"])}
     result = explanation[measure.key]
-    wrong = interaction_error(known, result)
+    of_all = {"interaction_error": interaction_error(known, result)} | cost
     arrays = {array: estimand for array, estimand in measure.estimands.items() if array in result.arrays}
     if not arrays:
-        return [Run(entry=measure.key, estimand="", scores=_known({"interaction_error": wrong} | cost), **about)]
+        return [Run(entry=measure.key, estimand="", scores=_known(of_all), **about)]
     return [
         Run(
             entry=measure.key if array == "contribution" else f"{measure.key}.{array}",
             estimand=estimand,
-            scores=_known(scores(known, result, array, estimand) | {"interaction_error": wrong} | cost),
+            scores=_known(
+                scores(known, result, array, estimand)
+                | (faithful_scores(learned, result, known.seed, played=played) if array == "contribution" else {})
+                | of_all
+            ),
             truth=_truth(known, estimand),
             **_shares(known, result, array),
             **about,
@@ -193,8 +209,7 @@ def explained(
     measure: Measure, known: KnownProblem, learned: Learned, samples: int = SAMPLES, background: int = BACKGROUND
 ) -> Explanation:
     """The measure alone, on the first of the patients to be explained, with other patients' rows."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ModalensWarning)
+    with _quiet():
         return explain(
             learned.model,
             {name: values[:samples] for name, values in learned.inputs.items()},
@@ -206,6 +221,14 @@ def explained(
             progress=False,
             **learned.asked,
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings of single explanations would be one a run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModalensWarning)
+        yield
 
 
 def _truth(known: KnownProblem, estimand: str) -> dict[str, float]:

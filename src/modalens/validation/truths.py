@@ -40,6 +40,9 @@ OF_GAMES = 240, 960
 up to four bits come exactly as often as they should: nothing of Monte Carlo is left there.
 """
 
+OF_TERMS = 50_000
+"""Patients of one repetition where f adds up terms that are known one by one."""
+
 Amounts = Callable[[Function, Any, np.random.Generator], np.ndarray]
 """(f, source of its latents, generator) -> amounts, (modality,)."""
 
@@ -132,15 +135,26 @@ def sensitivity(function: Function, latents: Gaussian, generator: np.random.Gene
 
 def contribution(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
     """E |f(z) - E f(z without m)|; for a linear f it is |w_m| sd(s_m)."""
+    if function.terms is not None:
+        return _apart(function.terms, latents, generator)
     game = _game(function, latents, generator)
     everyone = len(game) - 1
     return np.array([np.abs(game[-1] - game[everyone & ~(1 << m)]).mean() for m in range(len(latents.widths))])
 
 
 def shapley(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
-    """E |phi_m|."""
+    """E |phi_m|; for a sum of terms phi_m is the m-th term less its mean."""
+    if function.terms is not None:
+        return _apart(function.terms, latents, generator)
     values = indices.shapley_values(indices.moebius(_game(function, latents, generator)[:, :, None]))
     return np.asarray(np.abs(values).mean(axis=(1, 2)))
+
+
+def _apart(
+    terms: Callable[[Latents], tuple[np.ndarray, ...]], latents: Source, generator: np.random.Generator
+) -> np.ndarray:
+    """E |term - E term| of each modality."""
+    return np.array([np.abs(term - term.mean()).mean() for term in terms(latents.draw(OF_TERMS, generator))])
 
 
 def variance(function: Function, latents: Gaussian, generator: np.random.Generator) -> np.ndarray:

@@ -38,12 +38,21 @@ def test_the_latents_of_textures_are_their_scores() -> None:
 def test_a_users_medmnist_file(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8)
     images[7] = 9  # an empty picture has no components
-    np.savez(tmp_path / "organ.npz", train_images=images, train_labels=np.zeros((60, 1)))
-    found, scores = sources.medmnist(tmp_path / "organ.npz")
+    path = tmp_path / "organamnist.npz"
+    np.savez(path, train_images=images, train_labels=np.zeros((60, 1)))
+    with pytest.warns(ml.ModalensWarning) as said:
+        found, scores = sources.medmnist(path)
+    assert ["1 images of one grey" in str(one.message) or "not the published file" in str(one.message) for one in said] == [True, True]  # fmt: skip
     np.testing.assert_allclose(found[:, 0], np.delete(images, 7, axis=0) / 255, atol=1e-6)
     np.testing.assert_allclose(np.cov(scores.T, ddof=0), np.eye(sources.FACTORS), atol=1e-5)
     with pytest.raises(ml.InputError, match="test_images"):
-        sources.medmnist(tmp_path / "organ.npz", "test")
+        sources.medmnist(path, "test")
+    known = problem("F4", pictures=path, train=20, test=9)
+    assert known.inputs["image_1"].shape == (9, 1, 28, 28)
+    with pytest.raises(ml.InputError, match="at least 60 images for 30 patients"):
+        problem("F4", pictures=path, train=20, test=10)
+    with pytest.raises(ml.InputError, match="can't be read"):
+        problem("F4", pictures=tmp_path / "absent.npz", train=20, test=10)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("nilearn") is None, reason="nilearn is not installed")

@@ -31,8 +31,8 @@ def problem(name: str, seed: int = 0, **options: Any) -> KnownProblem:
     name : one of `problems()`. F0 to F7 and C1 to C8 have two images of ten latents each and two groups of clinical
         variables, and labels that threshold f at its median; hdxor and sum have long vectors.
     options : `train`, `test`: patients of each. Of F and C also `pictures`: "fields" (textures whose scores are the
-        latents), "shapes" (rendered organs) or "brain" (patches of MNI152, whose latents are scores); `clinical`: the
-        width of the clinical groups; `flips`: the share of labels turned over (.5 leaves nothing to learn).
+        latents), "shapes" (rendered organs), "brain" (patches of MNI152 from the package nilearn, whose latents are scores on
+        principal components) or the path of your own MedMNIST file; `clinical`: the width of the clinical groups; `flips`: the share of labels turned over (.5 leaves nothing to learn).
 
     Returns
     -------

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import warnings
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
-from scipy.stats import norm
 
-from modalens.errors import InputError
+from modalens.errors import InputError, ModalensWarning
 
 SIDE = 28
 """Pixels along each side, as in MedMNIST."""
@@ -21,9 +22,9 @@ FACTORS = 10
 
 def shapes(latents: np.ndarray) -> np.ndarray:
     """Organ-like shapes, float32 (n, 1, 28, 28) in [0, 1], from ten latents each: the place, size and brightness of a
-    body, of a lesion inside it, and of the light around. Every latent is uniform on its range where it is standard normal.
+    body, of a lesion inside it, and of the light around. Every latent moves its property in proportion, up to three standard deviations from the middle.
     """
-    u = norm.cdf(latents)[:, :, None, None]
+    u = np.clip(0.5 + latents / 6, 0, 1)[:, :, None, None]
     x_body, y_body, width, height, light, x_spot, y_spot, size, spot, around = (u[:, k] for k in range(FACTORS))
     rows, columns = np.meshgrid(np.linspace(-1, 1, SIDE), np.linspace(-1, 1, SIDE), indexing="ij")
     x, y = columns - 0.4 * (x_body - 0.5), rows - 0.4 * (y_body - 0.5)
@@ -56,19 +57,38 @@ def brain_patches(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return principal(_patches(_template(), count, seed))
 
 
+MEDMNIST = {
+    "organamnist.npz": "68e3f8846a6bd62f0c9bf841c0d9eacc",
+    "organcmnist.npz": "b9ceb9546e10131b32923c5bbeaea2b1",
+}
+"""Check sums (MD5) of the published files."""
+
+
 def medmnist(path: Path | str, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
-    """A user's own MedMNIST file, `organamnist.npz` and the like: images, float32 (n, 1, side, side) in [0, 1], and
-    their latents as principal components. Nothing is downloaded, and no pickle is read.
+    """A user's own MedMNIST file of 28 pixels, `organamnist.npz` and the like: images, float32 (n, 1, 28, 28) in [0, 1], and
+    their latents as principal components. Nothing is downloaded, and no pickle is read; images of one grey are left out,
+    and a file that is not the published one is used, and both are said.
     """
-    with np.load(path, allow_pickle=False) as file:
-        key = f"{split}_images"
-        if key not in file:
-            raise InputError(f"{path}: expected a MedMNIST file with {key!r}, came {sorted(file)}.")
-        images = file[key]
-    if images.ndim != 3 or images.dtype != np.uint8:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            key = f"{split}_images"
+            if key not in file:
+                raise InputError(f"{path}: expected a MedMNIST file with {key!r}, came {sorted(file)}.")
+            images = file[key]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as a MedMNIST file: {error}.") from error
+    if images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
         raise InputError(
-            f"{path}: expected grey images of bytes (n, side, side), came {images.dtype} of shape {images.shape}."
+            f"{path}: expected grey images of bytes (n, {SIDE}, {SIDE}), came {images.dtype} of shape {images.shape}."
         )
+    published = MEDMNIST.get(Path(path).name)
+    if published is not None and hashlib.md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest() != published:
+        warnings.warn(
+            f"{path} is not the published file of this name (its MD5 differs).", ModalensWarning, stacklevel=2
+        )
+    empty = int((images.reshape(len(images), -1).std(axis=1) == 0).sum())
+    if empty:
+        warnings.warn(f"{path}: {empty} images of one grey were left out.", ModalensWarning, stacklevel=2)
     return principal(images[:, None].astype(np.float32) / 255)
 
 
@@ -91,7 +111,7 @@ def _template() -> np.ndarray:
     found = sorted(Path(spec.submodule_search_locations[0]).rglob("mni_icbm152_t1_tal_nlin_sym_09a*.nii.gz"))
     if not found:
         raise InputError("the installed nilearn holds no MNI152 template; install nilearn 0.10 or later.")
-    volume: np.ndarray = np.asarray(nibabel.load(found[0]).get_fdata(), dtype=np.float32)
+    volume: np.ndarray = np.asarray(nibabel.nifti1.Nifti1Image.from_filename(found[0]).get_fdata(), dtype=np.float32)
     return volume / volume.max()
 
 

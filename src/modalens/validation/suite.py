@@ -5,18 +5,19 @@ threshold a decision function at its median.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
 
-from modalens.errors import choice
+from modalens.errors import InputError, choice
 from modalens.modalities import Image, Tabular
 from modalens.validation import sources
 from modalens.validation.functions import FUNCTIONS, Function
 from modalens.validation.known import KnownProblem, Patients, Schedule, Truths, truths
 from modalens.validation.latents import Gaussian, Latents
 
-Pictures = Literal["fields", "shapes", "brain"]
+DRAWN = {"fields": sources.fields, "shapes": sources.shapes}
+"""Pictures that are made from latents, by name."""
 
 NAMES = ("image_1", "image_2", "clinical_1", "clinical_2")
 
@@ -33,14 +34,15 @@ def thresholded(
     name: str,
     seed: int,
     *,
-    pictures: Pictures = "fields",
+    pictures: str | Path = "fields",
     clinical: int = CLINICAL,
     flips: float | None = None,
     train: int = TRAIN,
     test: int = TEST,
 ) -> KnownProblem:
     """One of F0 to F7 and C1 to C8."""
-    choice("pictures", pictures, ("fields", "shapes", "brain"))
+    if not str(pictures).endswith(".npz"):
+        choice("pictures", pictures, (*DRAWN, "brain"))
     function, gaussian = FUNCTIONS[name], correlated(name, clinical)
     data, turned = np.random.SeedSequence((seed, list(FUNCTIONS).index(name))).spawn(2)
     generator = np.random.default_rng(data)
@@ -91,16 +93,19 @@ def correlated(name: str, clinical: int = CLINICAL) -> Gaussian:
 
 
 def _pictured(
-    pictures: Pictures, z: Latents, seed: int, generator: np.random.Generator
+    pictures: str | Path, z: Latents, seed: int, generator: np.random.Generator
 ) -> tuple[list[np.ndarray], Latents]:
-    """The two images of every patient, and the latents, which are those of the patches where these are real."""
-    if pictures == "brain":
-        count = len(z[0])
-        patches, scores = sources.brain_patches(2 * count, seed)
-        order = generator.permutation(len(patches))[: 2 * count].reshape(2, count)
-        return [patches[rows] for rows in order], (scores[order[0]], scores[order[1]], *z[2:])
-    draw = sources.fields if pictures == "fields" else sources.shapes
-    return [draw(group) for group in z[:2]], z
+    """The two images of every patient, and the latents, which are those of the images where these are real."""
+    if str(pictures) in DRAWN:
+        return [DRAWN[str(pictures)](group) for group in z[:2]], z
+    count = len(z[0])
+    images, scores = sources.brain_patches(2 * count, seed) if pictures == "brain" else sources.medmnist(pictures)
+    if len(images) < 2 * count:
+        raise InputError(
+            f"{pictures}: expected at least {2 * count:,} images for {count:,} patients of two each, came {len(images):,}; give fewer with train= and test=."
+        )
+    rows = generator.permutation(len(images))[: 2 * count].reshape(2, count)
+    return [images[one] for one in rows], (scores[rows[0]], scores[rows[1]], *z[2:])
 
 
 def _labels(function: Function, z: Latents, train: int, generator: np.random.Generator, flips: float) -> np.ndarray:

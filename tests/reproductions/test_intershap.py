@@ -124,6 +124,7 @@ def test_bands_are_claimed_of_the_full_version_only(monkeypatch: pytest.MonkeyPa
     missed = {(number.experiment, number.quantity) for number in full.outside}
     assert missed == {
         ("uniqueness, early", "InterSHAP"),
+        ("uniqueness, regularised early", "InterSHAP"),
         ("redundancy, early", "InterSHAP"),
         ("synergy, the function", "InterSHAP"),
     }

@@ -176,8 +176,8 @@ def of(results: Results) -> Reproduction:
         seeds=size.seeds,
         command="modalens reproduce intershap" + ("" if size is FULL else " --quick"),
         settings={
-            "Patients": f"{size.train:,} to learn from, {size.test:,} to test on, of whom {size.explained} are explained, with {size.rows:,} background rows from those learned "
-            "from",
+            "Patients": f"{size.train:,} to learn from, {size.test:,} to test on, of whom {size.explained:,} are explained ({size.of_many} of four modalities), with "
+            f"{size.rows:,} background rows from those learned from",
             "Networks": "three layers, of 128, 64 and 2 units (the paper gives no widths; intermediate fusion has 64 for each modality); Adam as in the paper; the epoch "
             "is chosen by the loss of 3,000 other patients, and teaching ends 20 epochs after it",
         },

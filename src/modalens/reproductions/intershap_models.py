@@ -57,13 +57,14 @@ ROWS = (10, 30, 100, 300, 1_000)
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large the experiments are: patients to learn from and to test on, how many of these are explained, the
-    background rows, the seeds, and what differs from the paper's schedule.
+    """How large the experiments are: patients to learn from and to test on, how many of these are explained (`of_many`,
+    where there are four modalities), the background rows, the seeds, and what differs from the paper's schedule.
     """
 
     train: int = TRAIN
     test: int = TEST
     explained: int = 1_000
+    of_many: int = 300
     rows: int = 1_000
     seeds: tuple[int, ...] = (1, 42, 113)
     schedule: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +76,7 @@ SMALL = Size(
     train=2_000,
     test=300,
     explained=80,
+    of_many=80,
     rows=100,
     seeds=(1,),
     schedule={"epochs": 15, "batch": 100, "rate": 1e-3},
@@ -189,17 +191,18 @@ def asked(
     link: str | None = None,
 ) -> Explanation:
     """The measures of the first patients, by this many background rows."""
+    explained = size.explained if len(inputs) < 4 else size.of_many
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ModalensWarning)
         return explain(
             model,
-            {name: values[: size.explained] for name, values in inputs.items()},
+            {name: values[:explained] for name, values in inputs.items()},
             measures=measures,
             modalities={name: Tabular() for name in inputs},
             background=background,
             baseline=Background(rows=size.rows if rows is None else rows),
             link=link,
-            labels=None if labels is None else labels[: size.explained],
+            labels=None if labels is None else labels[:explained],
             confidence=None,
             progress=False,
         )

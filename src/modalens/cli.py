@@ -153,7 +153,7 @@ def validate(
     from modalens.report.folder import open_folder
     from modalens.studyfile import measure_of
 
-    console = _console(markup=False)
+    console = _console(markup=False, width=150)
     if names:
         for name, words in validation.problems().items():
             console.print(f"{name:<22}{words}", highlight=False, soft_wrap=True)
@@ -227,11 +227,11 @@ def _meeting(run: StudyRun, separate: bool) -> Iterator[Table | str]:
         yield "It is not used: running the whole model takes less time than finding it. With encoders: graph in the study file it is."
 
 
-def _console(markup: bool = True) -> Console:
+def _console(markup: bool = True, width: int = 120) -> Console:
     """The terminal at its own width; a file or a pipe at one that tables fit in. Without markup, brackets in names
     stay what they are.
     """
-    return Console(width=None if sys.stdout.isatty() else 120, markup=markup)
+    return Console(width=None if sys.stdout.isatty() else width, markup=markup)
 
 
 def main() -> None:

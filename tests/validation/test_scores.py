@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -86,6 +88,15 @@ def test_intervals_hold_the_truth_or_not(graded: KnownProblem) -> None:
     found = coverage(graded, truth(0.4, 0.3, 0.2, 0.1), result(shares(0.41, 0.29, 0.25, 0.05)), "contribution")
     assert found["covered"] == 0.5
     assert found["width"] == pytest.approx(0.038)
+
+
+def test_the_error_of_drawing_rows_is_added_to_the_interval(graded: KnownProblem) -> None:
+    error = xr.Dataset({"contribution": shares(0.0, 0.0, 0.03, 0.03)})
+    one = replace(result(shares(0.41, 0.29, 0.25, 0.05)), monte_carlo_error=error)
+    found = coverage(graded, truth(0.4, 0.3, 0.2, 0.1), one, "contribution")
+    half = np.hypot(0.019, 1.959964 * 0.03)
+    assert found["covered"] == 1.0  # .25 and .05 lie within .0618 of .2 and .1
+    assert found["width"] == pytest.approx((0.038 + 2 * half) / 2)
 
 
 def test_truths_at_the_end_of_the_range_don_t_count(graded: KnownProblem) -> None:

@@ -184,6 +184,18 @@ def test_the_quick_leaderboard() -> None:
     assert set(names["problem"]) == {"F6", "C4", "C6"}
 
 
+@pytest.mark.slow
+def test_a_longer_leaderboard() -> None:
+    found = validate(problems=("F4", "F6", "F7", "C4", "C6", "C8"), seeds=2, progress=False)
+    assert not found.not_learned
+    assert 0.09 < found.table.loc["gradient", "paper_rmse"] < 0.2
+    assert found.table.loc["fusion_gradient", "rmse"] < 0.1
+    assert found.table.loc["perceptual_score", "rmse"] < 0.05
+    assert "gradient" not in found.best.values()
+    faithful = found.table[["deletion", "insertion"]].dropna()
+    assert (faithful.loc[["shapley", "fusion_gradient"]] > 0.05).all(axis=None)
+
+
 def test_the_oracle_sees_more_than_the_network() -> None:
     known = problem("C4", train=600, test=300).taught(epochs=4)
     learned = learn(known)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
+from scipy.stats import norm
 
 from modalens.measures import Result
 from modalens.validation.known import KnownProblem
@@ -68,16 +69,31 @@ def joined(known: KnownProblem, shares: np.ndarray) -> np.ndarray:
 
 
 def coverage(known: KnownProblem, truth: Truth, result: Result, array: str) -> dict[str, float]:
-    """covered: the share of modalities whose interval holds the truth. width: the mean length of the intervals. Truths at
-    the end of the range (0 or 1) don't count: no percentile interval of a share holds them.
+    """covered: the share of modalities whose interval holds the truth. width: the mean length of the intervals. An interval
+    is of drawing patients; the error of drawing background rows, which stands beside it in a result, is added to it, as
+    independent errors add up. Truths at the end of the range (0 or 1) don't count: no percentile interval of a share
+    holds them.
     """
     if array not in result.interval or known.inseparable:
         return {}
-    bounds = result.interval[array].sel(modality=list(known.modalities))
-    lower, upper = (bounds.sel(bound=bound).values for bound in ("lower", "upper"))
+    names = list(known.modalities)
+    shares, bounds = result.array(array).sel(modality=names), result.interval[array].sel(modality=names)
+    confidence = 0.95 if result.confidence is None else result.confidence
+    rows = norm.ppf((1 + confidence) / 2) * _of_rows(result, array, names)
+    lower, upper = (
+        shares.values + sign * np.hypot(bounds.sel(bound=bound).values - shares.values, rows)
+        for bound, sign in (("lower", -1), ("upper", 1))
+    )
     inside = (truth.values > 1e-9) & (truth.values < 1 - 1e-9) & ~np.isnan(lower)
     held = (lower <= truth.values) & (truth.values <= upper)
     return {"covered": float(held[inside].mean()) if inside.any() else np.nan, "width": float(np.mean(upper - lower))}
+
+
+def _of_rows(result: Result, array: str, names: list[str]) -> np.ndarray:
+    """The standard error of drawing a finite number of background rows; 0 where none are drawn."""
+    if array not in result.monte_carlo_error:
+        return np.zeros(len(names))
+    return np.asarray(result.monte_carlo_error[array].sel(modality=names).fillna(0).values)
 
 
 def interaction_error(known: KnownProblem, result: Result) -> float:

@@ -73,6 +73,19 @@ def test_shapley_effects_of_two_correlated_gaussians(r: float) -> None:
     assert abs(found.values[0] - (1 - r**2 / 2)) < 4 * found.error[0]
 
 
+def test_reliance_and_loss_of_two_normal_terms_by_hand() -> None:
+    """f = z1 + z2 / 2. The mean over z2 has the sign of z1, which is right with probability 1/2 + atan(2) / pi; with one other
+    patient's z2 both sums have correlation .8, and the same sign with probability 1/2 + asin(.8) / pi (Sheppard).
+    """
+    pair, function = independent((1, 1)), linear("two", (1, 0.5), scaled=False)
+    lost = 0.5 - np.arcsin([0.2, 0.8]) / np.pi
+    for estimand, expected in (("reliance", 2 * np.arctan(2) / np.pi), ("loss", lost[0] / lost.sum())):
+        found = [truth_of(function, pair, estimand, seed) for seed in range(6)]
+        error = np.sqrt(sum(one.error[0] ** 2 for one in found)) / 6
+        assert abs(np.mean([one.values[0] for one in found]) - expected) < 4 * error
+        assert error < 0.005  # reliance as the accuracy with single patients would lie .026 apart
+
+
 def test_what_is_not_used_is_exactly_nothing_to_its_neighbours() -> None:
     for estimand in ("sensitivity", "contribution", "shapley", "variance"):
         assert truth_of(FUNCTIONS["C6"], FOUR, estimand).values[[1, 3]] == pytest.approx(0, abs=1e-12)

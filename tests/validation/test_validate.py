@@ -17,6 +17,7 @@ from modalens.measures.base import Arrays
 from modalens.problem import PRESENT, Outputs, Problem, Values
 from modalens.validation import Leaderboard, learn, problem, quick_leaderboard, validate
 from modalens.validation.leaderboard import Run
+from modalens.validation.store import Store
 
 SMALL = {"train": 300, "test": 120}
 
@@ -46,6 +47,14 @@ class Favourite(ml.Measure):
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
         return {"contribution": xr.dot(samples["share"], weights, dim="sample")}
+
+
+class Wrong(Favourite):
+    """It names an estimand that there is not."""
+
+    @property
+    def estimands(self) -> Mapping[str, str]:
+        return {"contribution": "contributions"}
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +142,14 @@ def test_a_store_made_otherwise_is_refused_with_the_difference(tmp_path: Path) -
         validate([ml.Shapley()], ["C1"], seeds=1, samples=60, **ask | {"store": tmp_path / "file"})  # type: ignore[arg-type]
 
 
+def test_a_store_knows_the_code_of_a_user_s_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = {"network": "function", "store": tmp_path, "samples": 60, **SMALL}
+    validate([Favourite()], ["C1"], seeds=1, **ask)  # type: ignore[arg-type]
+    monkeypatch.setattr("inspect.getsource", lambda kind: "another body")
+    with pytest.raises(ml.InputError, match="measures was .* code"):
+        validate([Favourite()], ["C1"], seeds=1, **ask)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -141,7 +158,13 @@ def test_a_store_made_otherwise_is_refused_with_the_difference(tmp_path: Path) -
         ({"problems": []}, "at least one"),
         ({"problems": "C4"}, r"\['C4'\]"),
         ({"measures": [ml.Shapley(), ml.Shapley()]}, "stands there twice"),
-        ({"measures": ["shapley"]}, "came str"),
+        ({"measures": ["shapley"]}, "came 'shapley'"),
+        ({"measures": [ml.Shapley]}, "a class needs its brackets"),
+        ({"measures": ml.Shapley()}, "in a list, such as"),
+        ({"measures": [Wrong()]}, "estimand of favourite='contributions' is not known .did you mean 'contribution'"),
+        ({"seeds": 1.5}, "seeds=1.5: expected at least one, in a list"),
+        ({"seeds": [-1]}, "whole numbers from 0 on"),
+        ({"epochs": 0}, "epochs=0: give a whole number"),
         ({"network": "hybrids"}, "did you mean 'hybrid'"),
         ({"seeds": 0}, "at least one"),
     ],
@@ -162,12 +185,73 @@ def test_a_network_that_learned_nothing_is_shown_and_not_scored() -> None:
     found.plot()
 
 
+@pytest.mark.parametrize(
+    ("measure", "name"), [(ml.InterSHAP(), "C6"), (ml.EMAP(), "C4"), (ml.Shapley(), "hdxor2-redundancy")]
+)
+def test_where_there_is_no_truth_of_shares_the_rest_is_shown(measure: ml.Measure, name: str, tmp_path: Path) -> None:
+    network = "function" if measure.key != "emap" else "oracle"  # EMAP needs labels
+    found = validate([measure], [name], seeds=1, network=network, samples=40, train=300, test=60)
+    assert found.best == {}
+    assert found.words == "No shares of modalities can be held to a truth."
+    assert found.table.index.tolist() == [measure.key]
+    assert np.isnan(found.table.loc[measure.key, "rmse"])
+    assert found.table.loc[measure.key, "rows"] > 0
+    assert measure.key in str(found)
+    assert len(found.write(tmp_path)) == 5
+
+
+def test_a_measure_that_speaks_of_some_models_only_is_said_to() -> None:
+    about = {"model": "m", "accuracy": 1.0, "ceiling": 1.0, "chance": 0.5, "learned": True}
+    runs = [
+        Run(entry=entry, problem=name, seed=0, estimand="shapley", scores={"rmse": 0.1}, reason=why, **about)  # type: ignore[arg-type]
+        for name in ("C4", "C6")
+        for entry, why in (("all", ""), ("some", "0 / 0" if name == "C6" else ""))
+    ]
+    notes = Leaderboard(runs=tuple(runs)).tables()[0].notes
+    assert [note for note in notes if "scored on" in note] == [
+        "some: it is scored on 1 of 2 models, so its numbers are over fewer than those of others"
+    ]
+
+
+def test_processes_that_keep_the_same_run_leave_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, other = (Store.open(tmp_path, {"samples": 1}) for _ in range(2))
+    one = Run(problem="C4", seed=0, model="m", entry="e", estimand="", accuracy=1, ceiling=1, chance=0.5, learned=True)
+    replace = Path.replace
+
+    def meanwhile(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", replace)
+        other.put("C4", 0, [one])  # the other one writes the same before this one has renamed its own
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", meanwhile)
+    store.put("C4", 0, [one])
+    assert store.get("C4", 0) == [one]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["C4-seed0.json", "settings.json"]
+    (tmp_path / "C4-seed0.json").write_text("[]")
+    assert store.get("C4", 0) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("hdxor2-synergy", {"clinical": 3}, "option of hdxor2-synergy='clinical' is not known"),
+        ("C4", {"tran": 3}, "did you mean 'train'"),
+        ("C4", {"train": 0}, "train=0: give a whole number"),
+        ("C4", {"flips": 2.0}, r"flips=2.0: give the share"),
+    ],
+)
+def test_options_that_a_problem_does_not_have_are_refused(name: str, options: dict[str, float], said: str) -> None:
+    with pytest.raises(ml.InputError, match=said):
+        problem(name, **options)
+
+
 def test_seeds_are_kept_apart_and_repeat_to_the_bit() -> None:
     first, second = (validate([ml.Shapley()], ["C4"], seeds=[3, 4], network="function", samples=60, **SMALL) for _ in range(2))  # type: ignore[arg-type]  # fmt: skip
     assert [run.shares for run in first.runs] == [run.shares for run in second.runs]
     assert first.runs[0].shares != first.runs[1].shares
 
 
+@pytest.mark.slow
 def test_coverage_of_the_intervals() -> None:
     """Of 40 repeats 34 or more hold a truth with probability .95, and 40 are no reason to doubt (exact binomial)."""
     found = validate([ml.Shapley(), ml.Occlusion()], ["C4"], seeds=40, network="function", samples=100, background=200, **SMALL | {"train": 400})  # type: ignore[arg-type]  # fmt: skip
@@ -176,6 +260,12 @@ def test_coverage_of_the_intervals() -> None:
     assert 0.85 <= covered["occlusion.anchor"] <= 1
 
 
+def test_the_quick_leaderboard_of_one_problem() -> None:
+    found = quick_leaderboard(["C4"])
+    assert found.table.loc["fusion_gradient", "rmse"] < found.table.loc["gradient", "paper_rmse"]
+
+
+@pytest.mark.slow
 def test_the_quick_leaderboard() -> None:
     found = quick_leaderboard()
     assert set(found.best) >= {"C4", "F6"}

@@ -27,7 +27,33 @@ class Measure(ABC):
 
     A measure has three parts: what it takes from the values for each sample (`per_sample`), the global numbers that
         are functions of their weighted averages (`summarise`), and whatever else it shows (`details`). Intervals
-        follow from that: other weights, other averages.
+        follow from that: other weights, other averages. Arrays are xarray's, with the axes sample, modality, output;
+        weights are (sample,), or (draw, sample), and `statistics.average` takes both.
+
+    Your own measure is a subclass with `default_name`, `title`, `citation`, `needs`, `per_sample` and `summarise`; with
+        `estimands` it can be held to a known truth (`ml.validate`).
+
+    Example
+    -------
+    >>> import numpy as np, xarray as xr, modalens as ml
+    >>> from modalens.problem import PRESENT, Mask, Outputs
+    >>> from modalens.statistics import average, share
+    >>> class Drop(ml.Measure):
+    ...     default_name, title, citation = "drop", "What is lost without each modality", ""
+    ...     estimands = {"contribution": "contribution"}
+    ...     def needs(self, problem, values):
+    ...         masks = (PRESENT, *(Mask.without(name) for name in problem.modalities))
+    ...         return [Outputs(masks=masks, baseline=problem.coalition_baselines[0])]
+    ...     def per_sample(self, problem, values):
+    ...         (need,) = self.needs(problem, None)
+    ...         whole, *without = values.mean(need.masks, need.baseline)  # each (sample, output)
+    ...         lost = np.abs(whole - np.stack(without)).sum(axis=-1)
+    ...         return {"lost": xr.DataArray(lost, dims=("modality", "sample"), coords={"modality": list(problem.modalities)})}
+    ...     def summarise(self, problem, samples, weights):
+    ...         return {"contribution": share(average(samples["lost"], weights))}
+    >>> inputs = {"a": np.array([[1.0], [3.0]]), "b": np.array([[1.0], [1.0]])}
+    >>> ml.explain(lambda a, b: a[:, 0] + b[:, 0], inputs, measures=[Drop()], baseline="zeros", output="raw").drop.contribution.values.round(3)
+    array([0.667, 0.333])
     """
 
     name: str = ""

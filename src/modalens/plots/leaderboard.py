@@ -21,13 +21,13 @@ def leaderboard_figure(table: pd.DataFrame, runs: pd.DataFrame, shares: pd.DataF
     """`table`: a row a measure, the best first, with rmse and its spread; `runs`: a row a run; `shares`: a row a run and
     modality.
     """
-    ranked = table[table["rmse"].notna()] if "rmse" in table else table
+    ranked = table[table["rmse"].notna()]
     names = [str(name) for name in ranked.index]
     panels = ceil(len(names) / ACROSS)
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=(8.2, 1.1 + 0.26 * len(names) + 2.15 * panels), layout="constrained")
         if not names:
-            figure.text(0.5, 0.5, "No run can be scored.", ha="center")
+            figure.text(0.5, 0.5, "No shares can be held to a truth.", ha="center")
             return figure
         parts: Any = figure.subfigures(2, 1, height_ratios=[0.9 + 0.26 * len(names), 2.15 * panels], squeeze=False)
         _errors(parts[0, 0].subplots(), names, ranked, runs)

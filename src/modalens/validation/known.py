@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from modalens.errors import InputError, nearest
+from modalens.errors import nearest
 from modalens.modalities import Modality
 from modalens.validation.functions import Function
 from modalens.validation.latents import Gaussian, Source
@@ -157,10 +157,3 @@ class KnownProblem:
     def taught(self, **schedule: Any) -> KnownProblem:
         """The same problem, with another schedule."""
         return replace(self, schedule=replace(self.schedule, **schedule))
-
-
-def require_problem(found: Any) -> KnownProblem:
-    """Refuse what is no problem with a known answer."""
-    if not isinstance(found, KnownProblem):
-        raise InputError(f"expected a problem, such as ml.validation.problem('C4'), came {type(found).__name__}.")
-    return found

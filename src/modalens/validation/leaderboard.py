@@ -41,6 +41,9 @@ SCORES = {
 OF_SHARES = ("rmse", "paper_rmse", "above_chance", "tau", "top_one", "leakage")
 """Those by which shares of modalities are judged."""
 
+OF_A_SHARE = ("problem", "seed", "measure", "estimand", "learned", "modality", "share", "lower", "upper", "sample_error", "truth")  # fmt: skip
+"""The columns of a row a share."""
+
 LEGEND = (
     "Mean ± standard deviation over seeds, over all problems whose model learned them. error: root mean squared difference of the shares from what the measure says that it estimates; "
     "beside it, from the gradient paper's truth, the share of mean |gradient|.",
@@ -97,25 +100,21 @@ class Leaderboard:
 
     def shares(self) -> pd.DataFrame:
         """One row a run and modality: the share, its bounds, its truth."""
-        return pd.DataFrame(
-            [
-                {
-                    "problem": run.problem,
-                    "seed": run.seed,
-                    "measure": run.entry,
-                    "estimand": run.estimand,
-                    "learned": run.learned,
-                    "modality": name,
-                    "share": share,
-                    "lower": run.lower.get(name, np.nan),
-                    "upper": run.upper.get(name, np.nan),
-                    "sample_error": run.sample_error.get(name, np.nan),
-                    "truth": run.truth.get(name, np.nan),
-                }
-                for run in self.runs
-                for name, share in run.shares.items()
-            ]
-        )
+        rows = [
+            (
+                run.problem,
+                run.seed,
+                run.entry,
+                run.estimand,
+                run.learned,
+                name,
+                share,
+                *(known.get(name, np.nan) for known in (run.lower, run.upper, run.sample_error, run.truth)),
+            )
+            for run in self.runs
+            for name, share in run.shares.items()
+        ]
+        return pd.DataFrame(rows, columns=OF_A_SHARE).astype({"learned": bool})
 
     @property
     def scored(self) -> pd.DataFrame:
@@ -141,8 +140,10 @@ class Leaderboard:
     def by_problem(self, score: str = "rmse") -> pd.DataFrame:
         """The mean over seeds of one score: a row a measure, a column a problem."""
         frame = self.scored
-        if score not in frame.columns:
+        if score not in (*frame.columns, *SCORES):
             raise InputError(f"the leaderboard has no score {score!r}; it has {', '.join(SCORES)}.")
+        if score not in frame.columns:  # none of these measures, or problems, has it
+            return pd.DataFrame(index=pd.Index([], name="measure"), columns=pd.Index([], name="problem"), dtype=float)
         found = frame.pivot_table(index="measure", columns="problem", values=score, aggfunc="mean", sort=False)
         return found.reindex(index=[name for name in self.table.index if name in found.index])
 
@@ -159,6 +160,8 @@ class Leaderboard:
         """
         frame = self.shares()
         frame = frame[frame["learned"]]
+        if frame.empty:
+            return pd.DataFrame(columns=["seed", "patients", "total"])
         groups = frame.groupby(["measure", "problem", "modality"])
         between = groups["share"].var(ddof=1)
         within = groups["sample_error"].apply(lambda errors: (errors**2).mean())
@@ -175,6 +178,17 @@ class Leaderboard:
             for (problem, seed, _), run in seen.items()
         ]
 
+    @property
+    def _on_fewer_models(self) -> list[str]:
+        """The measures that say something of some of the models only, in words."""
+        frame = self.to_frame()
+        models = len(frame.loc[frame["learned"], ["problem", "seed"]].drop_duplicates())
+        return [
+            f"{name}: it is scored on {count} of {models} models, so its numbers are over fewer than those of others"
+            for name, count in self.scored.groupby("measure", sort=False).size().items()
+            if count < models
+        ]
+
     def tables(self) -> list[Table]:
         """The ranking, the errors by problem, and the spread, as text."""
         table = self.table
@@ -187,7 +201,7 @@ class Leaderboard:
                 (str(name), row["estimand"] or "–", *(_with_spread(row, score) for score in OF_SHARES))
                 for name, row in table.iterrows()
             ),
-            notes=(*LEGEND, *estimands, *self.not_learned, *sorted(reasons)),
+            notes=(*LEGEND, *estimands, *self.not_learned, *self._on_fewer_models, *sorted(reasons)),
         )
         rest = [name for name in SCORES if name not in OF_SHARES]
         others = Table(
@@ -212,7 +226,7 @@ class Leaderboard:
                 for name, row in zip(spread.index, spread.to_numpy(), strict=True)
             ),
         )
-        return [rankings, by_problem, others, spreads]
+        return [rankings, *([] if errors.empty else [by_problem]), others, *([] if spread.empty else [spreads])]
 
     def plot(self) -> Any:
         """A matplotlib Figure: error by measure with every seed, and every share against its truth."""
@@ -254,7 +268,7 @@ class Leaderboard:
     def words(self) -> str:
         """The best measure of each problem."""
         if not self.best:
-            return "No run can be scored."
+            return "No run can be scored." if self.scored.empty else "No shares of modalities can be held to a truth."
         by_measure: dict[str, list[str]] = {}
         for problem, measure in self.best.items():
             by_measure.setdefault(measure, []).append(problem)
@@ -263,11 +277,11 @@ class Leaderboard:
 
 def _pooled(runs: pd.DataFrame) -> pd.Series:
     """The scores of one measure and seed over problems: the root of the mean square of errors, the mean of the rest."""
-    known = [name for name in SCORES if name in runs.columns]
+    known = runs.reindex(columns=list(SCORES))
     return pd.Series(
         {
-            name: np.sqrt((runs[name] ** 2).mean()) if name.endswith(("rmse", "error")) else runs[name].mean()
-            for name in known
+            name: np.sqrt((known[name] ** 2).mean()) if name.endswith(("rmse", "error")) else known[name].mean()
+            for name in SCORES
         }
     )
 

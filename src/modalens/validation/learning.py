@@ -81,9 +81,10 @@ def learn(known: KnownProblem, network: str | None = None, seed: int = 0) -> Lea
         reached = ceiling = _agreement(known)
         asked: dict[str, Any] = {} if known.binary else {"output": "raw"}
     else:
-        ceiling = accuracy(oracle(known, seed), known.latents, known.labels)
+        best = oracle(known, seed)
+        ceiling = accuracy(best, known.latents, known.labels)
         model = (
-            oracle(known, seed)
+            best
             if name == "oracle"
             else taught(NETWORKS[name], train.inputs, train.labels, known.schedule, seed, known.watched)
         )

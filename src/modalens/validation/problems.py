@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any
 
-from modalens.errors import choice
+from modalens.errors import InputError, choice
 from modalens.validation.functions import FUNCTIONS
 from modalens.validation.hdxor import VECTORS, vectors
 from modalens.validation.known import KnownProblem
@@ -34,10 +36,17 @@ def problem(name: str, seed: int = 0, **options: Any) -> KnownProblem:
         latents), "shapes" (rendered organs), "brain" (patches of MNI152 from the package nilearn, whose latents are scores on
         principal components) or the path of your own MedMNIST file; `clinical`: the width of the clinical groups; `flips`: the share of labels turned over (.5 leaves nothing to learn).
 
+    Where pictures are real ("brain", or a file), their scores are uncorrelated but not normal, and patches of one brain
+    overlap: truths that need more than uncorrelated latents of variance 1 are then near, not exact.
+
     Returns
     -------
     KnownProblem: `.inputs`, `.labels`, `.latents` of the patients to be explained, `.truth` by estimand, `.orders` of
     interaction, `.train` the patients to learn from.
+
+    Raises
+    ------
+    InputError : no such problem, an option that it does not have, or a value out of range.
 
     Example
     -------
@@ -46,4 +55,15 @@ def problem(name: str, seed: int = 0, **options: Any) -> KnownProblem:
     ((20, 1, 28, 28), [0.4, 0.3, 0.2, 0.1])
     """
     choice("problem", name, problems())
-    return thresholded(name, seed, **options) if name in FUNCTIONS else vectors(name, seed, **options)
+    maker = thresholded if name in FUNCTIONS else vectors
+    _require(name, options, set(signature(maker).parameters) - {"name", "seed"})
+    return maker(name, seed, **options)
+
+
+def _require(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    for option, value in options.items():
+        choice(f"option of {name}", option, sorted(known))
+        if option in ("train", "test", "clinical") and not (isinstance(value, int) and value >= 1):
+            raise InputError(f"{option}={value!r}: give a whole number, at least 1.")
+        if option == "flips" and value is not None and not 0 <= value <= 1:
+            raise InputError(f"flips={value!r}: give the share of labels that are turned over, from 0 to 1.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +37,7 @@ from modalens.validation.learning import MODELS, Learned, learn
 from modalens.validation.problems import problem, problems
 from modalens.validation.scores import interaction_error, scores
 from modalens.validation.store import Store
+from modalens.validation.truths import ESTIMANDS
 
 SAMPLES, BACKGROUND = 256, 64
 """Patients explained, and rows that stand in for what is absent."""
@@ -87,13 +90,14 @@ def validate(
 
     Parameters
     ----------
-    measures : any, your own too: what its `estimands` name is held to that truth, and to the paper's (mean |gradient|).
-        Some of each kind, unless given.
+    measures : any, your own too (see `ml.Measure`): what its `estimands` name, out of `ml.validation.ESTIMANDS`, is held
+        to that truth, and to the paper's (mean |gradient|). Some of each kind, unless given.
     problems : names from `ml.validation.problems()`; F0 to F7 and C1 to C8 unless given.
     seeds : how many, counted from 0, or which. Each draws other patients and other first weights.
     network : "hybrid", "early", "intermediate", "late", "function" (f itself) or "oracle"; each problem's own unless given.
     samples : patients explained. background : rows that stand in for what is absent.
-    store : a folder; each (problem, seed) that is done is kept there, and the same call goes on where it was.
+    store : a folder; each (problem, seed) that is done is kept there, and the same call goes on where it was, also with
+        other problems and seeds. With other measures (your own: other code) or settings it is refused.
     progress : None shows a bar for runs of more than two seconds.
     options : as `ml.validation.problem` takes them: train, test, pictures, clinical, flips; and `epochs`.
 
@@ -112,11 +116,11 @@ def validate(
     >>> bool(board.table.loc["shapley", "rmse"] < 0.05)
     True
     """
-    asked = list(measures) if measures is not None else default_measures()
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    _require(asked, problems, numbers, network)
+    asked = default_measures() if measures is None else measures
+    numbers = range(seeds) if isinstance(seeds, int) else seeds
+    _require(asked, problems, numbers, network, options.get("epochs"))
     settings = {
-        "measures": {one.key: repr(one) for one in asked},
+        "measures": {one.key: _identity(one) for one in asked},
         "network": network,
         "samples": samples,
         "background": background,
@@ -133,7 +137,7 @@ def validate(
                     kept.put(name, seed, done)
                 found += done
                 bar.advance(1)
-    return Leaderboard(runs=tuple(found), settings=settings | {"problems": list(problems), "seeds": numbers})
+    return Leaderboard(runs=tuple(found), settings=settings | {"problems": list(problems), "seeds": list(numbers)})
 
 
 def quick_leaderboard(problems: Sequence[str] = QUICK, **settings: Any) -> Leaderboard:
@@ -260,19 +264,45 @@ def _known(numbers: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in numbers.items() if not np.isnan(value)}
 
 
-def _require(measures: Sequence[Measure], names: Sequence[str], seeds: Sequence[int], network: str | None) -> None:
-    if isinstance(names, str) or not names or not measures or not seeds:
-        raise InputError(
-            "validate needs at least one measure, problem and seed: ml.validate([ml.Shapley()], ['C4'], seeds=3)."
-        )
+def _require(
+    measures: Sequence[Measure], names: Sequence[str], seeds: Sequence[int], network: str | None, epochs: Any
+) -> None:
+    """Refuse what can't be run, before anything is."""
+    _require_list("measures", measures, "[ml.Shapley()]")
+    _require_list("problems", names, "['C4']")
+    _require_list("seeds", seeds, "3, or [0, 1, 2]")
     for name in names:
         choice("problem", name, problems())
+    if any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in seeds):
+        raise InputError(f"seeds={list(seeds)!r}: expected whole numbers from 0 on, such as 3, or [0, 1, 2].")
     if network is not None:
         choice("network", network, MODELS)
-    strangers = [one for one in measures if not isinstance(one, Measure)]
-    if strangers:
-        raise InputError(f"measures: expected measures such as ml.Shapley(), came {type(strangers[0]).__name__}.")
+    if epochs is not None and (not isinstance(epochs, int) or epochs < 1):
+        raise InputError(f"epochs={epochs!r}: give a whole number, at least 1.")
+    for one in measures:
+        if not isinstance(one, Measure):
+            hint = " (a class needs its brackets)" if isinstance(one, type) else ""
+            raise InputError(f"measures: expected measures such as ml.Shapley(), came {one!r}{hint}.")
+        for estimand in one.estimands.values():
+            choice(f"estimand of {one.key}", estimand, ESTIMANDS)
     keys = [one.key for one in measures]
     twice = [key for key in dict.fromkeys(keys) if keys.count(key) > 1]
     if twice:
         raise InputError(f"measures: {listed(twice)} stands there twice; give each a name=.")
+
+
+def _require_list(name: str, given: Any, example: str) -> None:
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+        raise InputError(f"{name}={given!r}: expected at least one, in a list, such as {example}.")
+
+
+def _identity(measure: Measure) -> str:
+    """The measure with its settings, and a digest of its code where that is the user's own."""
+    kind = type(measure)
+    if kind.__module__.startswith("modalens."):
+        return repr(measure)
+    try:
+        code = inspect.getsource(kind)
+    except (OSError, TypeError):  # typed into a shell
+        code = ""
+    return f"{measure!r} of {kind.__module__}, code {hashlib.sha256(code.encode()).hexdigest()[:12]}"

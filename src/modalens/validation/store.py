@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from modalens.errors import InputError
 from modalens.validation.leaderboard import Run
@@ -48,7 +49,7 @@ class Store:
         if self.folder is None or not (path := self._path(problem, seed)).exists():
             return None
         try:
-            return [Run(**run) for run in json.loads(path.read_text(encoding="utf-8"))]
+            return [Run(**run) for run in json.loads(path.read_text(encoding="utf-8"))] or None
         except (ValueError, TypeError):
             return None
 
@@ -69,6 +70,10 @@ class Store:
 
 
 def _write(path: Path, content: Any) -> None:
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-    beside.replace(path)
+    """Beside under a name of its own, since another process may be writing the same, and then in its place."""
+    beside = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    try:
+        beside.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ ESTIMANDS = {
     "shapley": "mean |Shapley value of f|, absent modalities replaced by other patients'",
     "variance": "the part of f's variance that is lost when the modality is not known (Sobol's total index)",
     "shapley_effects": "the modality's Shapley value of the variance that is explained, given what is known of it by others",
-    "reliance": "the modality's Shapley value of the accuracy of f's own labels",
+    "reliance": "the modality's Shapley value of the accuracy of what f says with most other patients' absent modalities",
     "loss": "the accuracy of f's own labels that is lost when the modality is another patient's",
 }
 """What the shares of modalities may be shares of."""
@@ -79,7 +79,7 @@ def truth_of(function: Function, latents: Source, estimand: str, seed: int = 0) 
     known = closed_form(function, latents, estimand)
     if known is not None:
         return Truth(estimand=estimand, values=known / known.sum(), error=np.zeros(len(known)))
-    generators = [np.random.default_rng(one) for one in np.random.SeedSequence((seed, 11)).spawn(REPEATS)]
+    generators = [np.random.default_rng(one) for one in np.random.SeedSequence((seed, 16)).spawn(REPEATS)]
     amounts = np.stack([AMOUNTS[estimand](function, latents, one) for one in generators])
     shares = amounts / amounts.sum(axis=1, keepdims=True)
     total = amounts.mean(axis=0)
@@ -121,7 +121,7 @@ def interaction_orders(function: Function, latents: Source, seed: int = 0) -> np
         game = _game(function, latents, generator, mirrored=latents.separate)
         coefficients = np.abs(indices.moebius(game[:, :, None])).mean(axis=1)[:, 0]
     else:
-        coefficients = np.abs(indices.moebius(_kept(function, latents, generator)[:, None, None]))[:, 0, 0]
+        coefficients = np.abs(indices.moebius(_kept(function, latents, generator).mean(axis=1)[:, None, None]))[:, 0, 0]
     size = indices.sizes(len(latents.widths))
     amounts = np.array([coefficients[size == 1].sum(), coefficients[size == 2].sum(), coefficients[size >= 3].sum()])
     return amounts / amounts.sum()
@@ -185,26 +185,31 @@ def shapley_effects(function: Function, latents: Gaussian, generator: np.random.
 
 
 def reliance(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
-    """Shapley values of the accuracy with which f, fed other patients' absent modalities, says its own label."""
-    game = _kept(function, latents, generator)
+    """Shapley values of the accuracy of what f says in most cases when it is fed other patients' absent modalities: the
+    label of a mean output, as SHAPE scores it. A tie is half right.
+    """
+    kept = _kept(function, latents, generator)
+    game = ((kept > 0.5) + 0.5 * (kept == 0.5)).mean(axis=1)
     return np.clip(indices.shapley_values(indices.moebius(game[:, None, None]))[:, 0, 0], 0, None)
 
 
 def loss(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
-    """1 - the same accuracy, with one modality absent."""
-    game = _kept(function, latents, generator)
+    """How often f says another label than its own, fed one other patient's modality."""
+    game = _kept(function, latents, generator).mean(axis=1)
     everyone = len(game) - 1
     return np.array([game[-1] - game[everyone & ~(1 << m)] for m in range(len(latents.widths))])
 
 
 def _kept(function: Function, latents: Source, generator: np.random.Generator) -> np.ndarray:
-    """How often f keeps its side of its median (of bits: of one half) in every coalition, (2^M,)."""
-    z, others = (latents.draw(count, generator) for count in OF_GAMES)
+    """How often f keeps its side of its median (of bits: of one half) in every coalition, (2^M, samples). Of many
+    patients: an answer that is right or wrong varies more between them than with who stands in.
+    """
+    z, others = (latents.draw(count, generator) for count in reversed(OF_GAMES))
     f = function.value(z)
     edge = np.median(f) if isinstance(latents, Gaussian) else 0.5
     return np.array(
         [
-            ((function.value(mixed(z, known, others)) > edge) == (f > edge)[:, None]).mean()
+            ((function.value(mixed(z, known, others)) > edge) == (f > edge)[:, None]).mean(axis=1)
             for known in _coalitions(len(latents.widths))
         ]
     )

@@ -49,8 +49,8 @@ LEGEND = (
     "beside it, from the gradient paper's truth, the share of mean |gradient|.",
     "RBO above chance: rank-biased overlap (p = .9, ties by rule b), 0 for a random order and 1 for the true one. tau-b: Kendall's. first found: how often the most important modality is. "
     "leakage: what is given to modalities that do nothing. interaction error: of the shares of order 1, 2 and more. deletion and insertion: by how much the "
-    "output falls faster, or rises faster, when modalities go or come in each sample's own order than in a random one (share of the whole way). coverage: intervals that "
-    "hold the truth; they are of drawing patients and background rows, not of trainings.",
+    "output falls faster, or rises faster, when modalities go or come in each sample's own order than in a random one (share of the whole way). coverage: how often "
+    "the interval, with the error of drawing background rows added to it, holds the truth; it says nothing of training.",
 )
 
 

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,13 @@ def validate(
     asked = default_measures() if measures is None else measures
     numbers = range(seeds) if isinstance(seeds, int) else seeds
     _require(asked, problems, numbers, network, options.get("epochs"))
+    numbers = [int(seed) for seed in numbers]
     settings = {
         "measures": {one.key: _identity(one) for one in asked},
         "network": network,
         "samples": samples,
         "background": background,
-        "options": {name: options[name] for name in sorted(options)},
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in sorted(options.items())},
     }
     kept = Store.open(store, settings)
     found: list[Run] = []
@@ -273,7 +275,7 @@ def _require(
     _require_list("seeds", seeds, "3, or [0, 1, 2]")
     for name in names:
         choice("problem", name, problems())
-    if any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in seeds):
+    if any(not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0 for seed in seeds):
         raise InputError(f"seeds={list(seeds)!r}: expected whole numbers from 0 on, such as 3, or [0, 1, 2].")
     if network is not None:
         choice("network", network, MODELS)
@@ -285,14 +287,19 @@ def _require(
             raise InputError(f"measures: expected measures such as ml.Shapley(), came {one!r}{hint}.")
         for estimand in one.estimands.values():
             choice(f"estimand of {one.key}", estimand, ESTIMANDS)
-    keys = [one.key for one in measures]
-    twice = [key for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    _require_once("measures", [one.key for one in measures], "; give each a name=")
+    _require_once("problems", names)
+    _require_once("seeds", seeds)
+
+
+def _require_once(name: str, given: Sequence[Any], remedy: str = "") -> None:
+    twice = [one for one in dict.fromkeys(given) if list(given).count(one) > 1]
     if twice:
-        raise InputError(f"measures: {listed(twice)} stands there twice; give each a name=.")
+        raise InputError(f"{name}: {listed(map(str, twice))} stands there twice{remedy}.")
 
 
 def _require_list(name: str, given: Any, example: str) -> None:
-    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray) or not len(given):
         raise InputError(f"{name}={given!r}: expected at least one, in a list, such as {example}.")
 
 

@@ -28,7 +28,9 @@ class Store:
         if folder is None:
             return cls(folder=None)
         target = Path(folder)
-        wanted = json.loads(json.dumps(dict(settings) | {"modalens": version("modalens"), "torch": version("torch")}))
+        wanted = json.loads(
+            json.dumps(dict(settings) | {name: version(name) for name in ("modalens", "torch", "numpy")})
+        )
         try:
             target.mkdir(parents=True, exist_ok=True)
             known = (

@@ -113,6 +113,16 @@ def test_what_is_no_leaderboard_is_refused(tmp_path: Path) -> None:
         Leaderboard.load(tmp_path / "other.json")
 
 
+def test_a_leaderboard_that_can_t_be_written_and_a_damaged_store_are_said(board: Leaderboard, tmp_path: Path) -> None:
+    with pytest.raises(ml.InputError, match="can't be written"):
+        board.save(tmp_path / "absent" / "board.json")
+    (tmp_path / "settings.json").write_text("[1, 2]")
+    with pytest.raises(ml.InputError, match=r"settings\.json is damaged"):
+        validate([ml.Shapley()], ["C1"], seeds=1, network="function", store=tmp_path, **SMALL)  # type: ignore[arg-type]
+    with pytest.raises(ml.InputError, match="expected one explanation of several measures"):
+        ml.validation.agreement("board")
+
+
 def test_a_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = {"network": "function", "samples": 60, "store": tmp_path, **SMALL}
     first = validate([ml.Shapley()], ["C1"], seeds=1, **ask)  # type: ignore[arg-type]

@@ -39,6 +39,10 @@ def agreement(explanation: Explanation, p: float = 0.9) -> xr.Dataset:
     >>> ml.validation.agreement(found).tau.sel(measure="occlusion", measure_2="shapley").item()
     1.0
     """
+    if not isinstance(explanation, Explanation):
+        raise InputError(
+            f"agreement: expected one explanation of several measures, as ml.explain returns it, came {type(explanation).__name__}."
+        )
     results = {name: one for name, one in explanation.results.items() if _of_modalities(one, "contribution")}
     if len(results) < 2:
         raise InputError(

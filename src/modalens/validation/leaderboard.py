@@ -233,10 +233,13 @@ class Leaderboard:
         return leaderboard_figure(self.table, self.scored, self.shares())
 
     def save(self, path: str | Path) -> Path:
-        """Write one JSON file, which `Leaderboard.load` reads."""
+        """Write one JSON file, which `Leaderboard.load` reads. Raises InputError where it can't be written."""
         target = Path(path)
         content = {"modalens": FORMAT, "settings": self.settings, "runs": [asdict(run) for run in self.runs]}
-        target.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        try:
+            target.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"the leaderboard can't be written to {target}: {error}.") from error
         return target
 
     def write(self, folder: str | Path) -> list[Path]:

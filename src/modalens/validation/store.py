@@ -40,6 +40,8 @@ class Store:
                 _write(target / SETTINGS, wanted)
         except (OSError, ValueError) as error:
             raise InputError(f"store={str(folder)!r} can't be used: {error}; name another folder.") from error
+        if known is not None and not isinstance(known, dict):
+            raise InputError(f"store={str(folder)!r}: its {SETTINGS} is damaged; name another folder.")
         other = [name for name in wanted if known is not None and known.get(name) != wanted[name]]
         if known is not None and other:
             said = "; ".join(f"{name} was {known.get(name)!r} and is {wanted[name]!r}" for name in other)

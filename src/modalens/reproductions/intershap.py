@@ -115,6 +115,12 @@ QUANTITIES: Mapping[str, Callable[[Found], float]] = {
     F1: lambda found: found.f1,
 }
 
+CHOSEN = {
+    True: "the epoch is chosen by the loss of 3,000 other patients, and teaching ends 20 epochs after it",
+    False: "the last epoch's weights are taken",
+}
+"""Which weights a network keeps, in the full version and in the small one."""
+
 TWO = ("hdxor2-uniqueness-1", "hdxor2-synergy", "hdxor2-redundancy", "hdxor2-random")
 FUSION = TWO[:3]
 
@@ -178,8 +184,8 @@ def of(results: Results) -> Reproduction:
         settings={
             "Patients": f"{size.train:,} to learn from, {size.test:,} to test on, of whom {size.explained:,} are explained ({size.of_many} of four modalities), with "
             f"{size.rows:,} background rows from those learned from",
-            "Networks": "three layers, of 128, 64 and 2 units (the paper gives no widths; intermediate fusion has 64 for each modality); Adam as in the paper; the epoch "
-            "is chosen by the loss of 3,000 other patients, and teaching ends 20 epochs after it",
+            "Networks": "three layers, of 128, 64 and 2 units (the paper gives no widths; intermediate fusion has 64 for each modality); Adam as in the paper; "
+            + CHOSEN[size is FULL],
         },
     )
 
@@ -356,7 +362,9 @@ def background_rows(results: Results) -> Section:
 
 def named(data: str) -> str:
     """A data set in words."""
-    kind = data.partition("-")[2].removesuffix("-1") if data.startswith("hdxor") else data.removeprefix("sum-")
+    if data in SUMS:
+        return f"SUM {data.removeprefix('sum-')}"
+    kind = data.partition("-")[2].removesuffix("-1")
     count = f"{data[5]} modalities, " if data.startswith(("hdxor3", "hdxor4")) else ""
     return count + {"parity": "synergy (odd)", "synergy": "synergy (exactly one)" if count else "synergy"}.get(
         kind, kind

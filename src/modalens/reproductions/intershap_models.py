@@ -73,13 +73,13 @@ class Size:
 
 FULL = Size()
 SMALL = Size(
-    train=2_000,
+    train=3_000,
     test=300,
     explained=80,
     of_many=80,
     rows=100,
     seeds=(1,),
-    schedule={"epochs": 15, "batch": 100, "rate": 1e-3},
+    schedule={"epochs": 15, "batch": 100, "rate": 1e-3, "patience": None},
     of_four={"epochs": 15},
 )
 

@@ -96,6 +96,9 @@ def test_the_spread_of_seeds_is_told_from_that_of_patients(board: Leaderboard) -
 
 def test_the_leaderboard_is_printed_drawn_kept_and_read_again(board: Leaderboard, tmp_path: Path) -> None:
     assert board.words.startswith("Smallest error: ")
+    (held,) = (table for table in board.tables() if table.title.startswith("Intervals that hold"))
+    shown = {row[0]: row[1:] for row in held.rows}
+    assert shown["shapley"][0] == f"{board.by_problem('covered').loc['shapley', 'C4']:.3f}"
     assert "favourite" in str(board)
     written = board.write(tmp_path)
     assert [path.name for path in written] == [f"leaderboard.{ending}" for ending in ("json", "csv", "svg", "png", "html")]  # fmt: skip

@@ -217,6 +217,15 @@ class Leaderboard:
                 (str(name), *(_marked(errors[problem], name) for problem in errors.columns)) for name in errors.index
             ),
         )
+        held = self.by_problem("covered")
+        coverage = Table(
+            title="Intervals that hold the truth, by problem",
+            columns=("measure", *map(str, held.columns)),
+            rows=tuple(
+                (str(name), *("n/a" if np.isnan(value) else f"{value:.3f}" for value in row))
+                for name, row in zip(held.index, held.to_numpy(), strict=True)
+            ),
+        )
         spread = self.spread
         spreads = Table(
             title="Where the spread comes from: standard deviation of a share, in points",
@@ -226,7 +235,13 @@ class Leaderboard:
                 for name, row in zip(spread.index, spread.to_numpy(), strict=True)
             ),
         )
-        return [rankings, *([] if errors.empty else [by_problem]), others, *([] if spread.empty else [spreads])]
+        return [
+            rankings,
+            *([] if errors.empty else [by_problem]),
+            others,
+            *([] if held.empty else [coverage]),
+            *([] if spread.empty else [spreads]),
+        ]
 
     def plot(self) -> Any:
         """A matplotlib Figure: error by measure with every seed, and every share against its truth."""

@@ -384,6 +384,33 @@ def test_randomised_weights_get_no_confident_verdict():
     assert alone.opposites == ()
 
 
+class Lucky(torch.nn.Module):
+    """A network that follows the laboratory values whenever its weights are drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    def reset_parameters(self) -> None:
+        self.weight.fill_(1)
+
+    def forward(self, image, labs):
+        return labs.float() @ self.weight
+
+
+def test_random_weights_that_follow_the_labels_by_luck_get_no_verdict():
+    labels = (INPUTS["labs"].sum(1) > 0).astype(int)
+    found = ml.plant(
+        Lucky(), INPUTS, marker="image", share=(0, 1), labels=labels, background=BACKGROUND, link="sigmoid",
+        measures=[ml.Shapley()],
+    )  # fmt: skip
+    (opposite,) = found.opposites
+    assert abs(opposite.explanation.reliance.everything - 0.5) < 0.05
+    assert opposite.confident == ()
+    assert "on shuffled labels" in opposite.words
+    assert found.verdict.startswith("found: ")
+
+
 def many(rows: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     inputs = {"image": RANDOM.normal(size=(rows, 8, 8)), "labs": RANDOM.normal(size=(rows, 3))}
     return inputs, (inputs["labs"][:, 0] + RANDOM.normal(size=rows) > 0).astype(int)

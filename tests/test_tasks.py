@@ -176,6 +176,17 @@ def test_certain_survival_has_a_finite_log_hazard() -> None:
     np.testing.assert_array_equal(spaces["probability"], raw)
 
 
+def test_what_is_cut_off_before_a_logarithm_is_said() -> None:
+    """Additive on log(-log S); but the largest hazards leave nothing of S."""
+    draw = {name: np.linspace(-1, 4, 12)[:, None] for name in ("a", "b")}
+    settings: dict[str, Any] = {"baseline": "zeros", "task": "survival", "measures": [ml.InterSHAP()]}
+    with pytest.warns(ml.ModalensWarning, match=r"some probabilities are 0 or 1 .*log\(-log S\) are infinite"):
+        found = explained(proportional, draw, **settings)
+    assert (found.intershap.by_space.sel(space="log-hazard") > 0.01).all()
+    few = {name: values[:4] for name, values in draw.items()}
+    assert not any("cut off" in note for note in explained(proportional, few, **settings).provenance["warnings"])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

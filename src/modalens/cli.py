@@ -1,4 +1,4 @@
-"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check | validate | reproduce`. Exit codes: 0
+"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check | audit | validate | reproduce`. Exit codes: 0
 done, 1 a check found an obstacle, 2 wrong input.
 """
 
@@ -33,7 +33,7 @@ StudyPath = Annotated[Path, typer.Argument(help="The study file (YAML): model, i
 @app.command()
 def demo(
     problem: Annotated[
-        str, typer.Option(help="dermoscopy, dermoscopy-pairs, tcga, alzheimer, nafld or openi.")
+        str, typer.Option(help="dermoscopy, dermoscopy-pairs, tcga, alzheimer, nafld or openi; phantom audits an image-text model.")
     ] = "dermoscopy",
     output: Annotated[Path, typer.Option(help="Folder for the explanation, figures and page.")] = Path("modalens-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
@@ -123,6 +123,29 @@ def check(study: StudyPath) -> None:
 
 
 @app.command()
+def audit(
+    study: Annotated[Path, typer.Argument(help="The study file (YAML): model, records, perturbations, folder.")],
+    output: Annotated[Path | None, typer.Option(help="Folder for the results, instead of the study file's.")] = None,
+) -> None:
+    """Ask whether a model's heat maps show what the sentences say: scores against regions, sentences changed, weights drawn
+    anew. Writes the numbers, a figure and a page.
+
+    Example: [bold]modalens audit study.yaml[/bold]
+    """
+    import modalens
+    from modalens.report.folder import open_folder
+    from modalens.studyfile.auditing import read_audit
+
+    run = read_audit(study)
+    folder = open_folder(output or run.folder)
+    found = modalens.audit(run.model, run.records, **run.settings)
+    console = _console(markup=False, width=150)
+    console.print(found)
+    for path in found.write(folder):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def validate(
     problems: Annotated[
         list[str] | None, typer.Argument(help="Problems by name, such as F4 C4 hdxor2-synergy; F0 to F7 and C1 to C8.")
@@ -172,7 +195,7 @@ def validate(
 
 @app.command()
 def reproduce(
-    paper: Annotated[str, typer.Argument(help="intershap, fusion-gradient or occlusion.")],
+    paper: Annotated[str, typer.Argument(help="intershap, fusion-gradient, occlusion or alignment.")],
     output: Annotated[Path, typer.Option(help="Folder for the page, the table and the figures.")] = Path(
         "modalens-reproduction"
     ),

@@ -17,6 +17,7 @@ from modalens.baselines import Baseline, Fill, named
 from modalens.modalities import Modality, Parts
 from modalens.modalities.bundle import Bundle, following
 from modalens.modalities.infer import fitted, infer
+from modalens.modalities.patients import gather
 
 RANDOM = np.random.default_rng(0)
 PATIENTS, STEPS, CHANNELS = 5, 6, 3
@@ -272,6 +273,14 @@ def test_the_encoding_of_a_tokenizer_is_an_input() -> None:
 
 
 # Back as they came --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_of_one_is_described_as_what_it_holds() -> None:
+    """What an image processor returns, pixel_values and nothing else."""
+    pixels = np.random.default_rng(0).normal(size=(6, 3, 8, 8))
+    patients = gather({"image": {"pixel_values": pixels}}, {"image": ml.Image(patch=4)}, None)
+    kind = patients.modalities["image"]
+    assert kind.describe(patients.samples["image"], patients.parts["image"]) == "Image 3x8x8, 4 patches"
 
 
 def test_every_member_comes_back_in_its_own_container_and_type() -> None:

@@ -265,6 +265,23 @@ def require_rows(found: ml.Explanation, expected: ml.Explanation) -> None:
     np.testing.assert_array_equal(found.shapley.values, expected.shapley.values)
 
 
+@pytest.mark.parametrize("encoders", ["whole", {"items": "encoder"}])
+def test_a_series_of_which_nothing_is_left_is_told_as_such(encoders: Any) -> None:
+    """torch can't pack what has no steps; with something in their place it can."""
+    settings = {"baseline": {"items": "removed", "labs": "mean"}, "modalities": {"items": ml.Series()}}
+    with pytest.raises(RuntimeError) as raised:
+        explained(Packed(), items(9, 0), items(OTHERS, 1), encoders=encoders, collate={"items": pack}, **settings)
+    assert any("'items' replaced by 'removed'" in note and "baseline" in note for note in raised.value.__notes__)
+
+    def pack_all(series: list[Tensor]) -> PackedSequence:
+        return pack([one if len(one) else torch.zeros(1, 2) for one in series])
+
+    found = explained(
+        Packed(), items(9, 0), items(OTHERS, 1), encoders=encoders, collate={"items": pack_all}, **settings
+    )
+    assert not found.shapley.values.isnull().any()
+
+
 def test_an_uneven_model_has_no_graph(uneven: tuple[nn.Module, dict[str, Any]]) -> None:
     model, settings = uneven
     with pytest.raises(ml.InputError, match="differ in length"):

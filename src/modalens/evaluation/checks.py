@@ -5,7 +5,8 @@ and finite numbers.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,6 +113,26 @@ def require_finite(raw: np.ndarray, batch: Sequence[Piece], patients: Patients) 
         f"the model's output is NaN or infinite for {int(bad.sum())} of {len(raw)} rows, first where {replaced}; expected finite numbers. The model can't take this replacement: "
         "use another baseline for it (zeros divide, unknown words embed to NaN), such as 'background'."
     )
+
+
+@contextmanager
+def telling_replaced(slots: Iterable[tuple[str, str | None]]) -> Iterator[None]:
+    """Add to what the model raises what it was given in the place of which modalities, (modality, baseline)."""
+    try:
+        yield
+    except Exception as error:
+        replaced = _replaced(slots)
+        if replaced and not isinstance(error, InputError):
+            error.add_note(
+                f"raised while the model was given some inputs with something in their place, or in that of their parts: {replaced}. If it can't take that (such as a series "
+                "of which nothing is left), mend the model or its collate=, or use another baseline; ml.check_model with the same arguments says which one stands in the way."
+            )
+        raise
+
+
+def _replaced(slots: Iterable[tuple[str, str | None]]) -> str:
+    """What stands in for each modality, in words; nothing where all are as they are."""
+    return ", ".join(dict.fromkeys(f"{name!r} replaced by {slot!r}" for name, slot in slots if slot is not None))
 
 
 def _of_parts(parts: Absent) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from modalens.evaluation.checks import telling_replaced
 from modalens.evaluation.memory import note_halving
 from modalens.evaluation.sources import PLAIN, Source, Sources
 from modalens.models.memory import out_of_memory
@@ -37,8 +38,10 @@ def encode_common(sources: Sources, split: Split, name: str, done: Callable[[int
     first = np.zeros(1, dtype=np.int64)
     pieces = [kind.take(rows, chunk) for chunk in _chunks(used, split.batch.get(name))]
     pieces += [sources.samples(name, fill, first, first) for fill in fills]
+    with telling_replaced((name, source.slot) for source in sources.needed[name]):
+        arrays = _encoded(split, name, pieces, done)
     return Encoded(
-        arrays=_encoded(split, name, pieces, done),
+        arrays=arrays,
         starts={fill: len(used) + place for place, fill in enumerate(fills)},
         patients={},
         background=background,
@@ -68,7 +71,8 @@ def encode_own(
                 pending, room = [], full
     if pending:
         pieces.append(kind.stack(pending))
-    own = _encoded(split, name, pieces, done)
+    with telling_replaced((name, source.slot) for source in sources.needed[name]):
+        own = _encoded(split, name, pieces, done)
     arrays = split.join(name, [one for one in (common.arrays, own) if one]) if common.arrays or own else ()
     return Encoded(arrays=arrays, starts=starts, patients=whose, background=common.background)
 

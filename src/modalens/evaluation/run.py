@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from modalens.evaluation.checks import require_finite
+from modalens.evaluation.checks import require_finite, telling_replaced
 from modalens.evaluation.encodings import Grids, encode_common, encode_own
 from modalens.evaluation.memory import halved, note_halving, rows_in
 from modalens.evaluation.plan import Plan, batches
@@ -49,7 +49,8 @@ def run(
             grids = Grids(sources, encoded)
             for batch in batches(plan, block):
                 where = [grids.of(one.of.identity[0], one.patients, one.draws, one.of.draws) for one in batch]
-                raw = _outputs(split, ready, where, select)
+                with telling_replaced((name, slot) for one in batch for name, _, slot in one.of.identity[0]):
+                    raw = _outputs(split, ready, where, select)
                 require_finite(raw, batch, stand_ins.patients)
                 table.add(batch, raw, readout, plan.blocks, len(everyone))
                 bar.advance(len(raw))

@@ -190,7 +190,8 @@ class Bundle(Modality):
     # words -------------------------------------------------------------------------------------------------------------
 
     def describe(self, samples: np.ndarray, parts: Parts) -> str:
-        return f"{self.lead.describe(samples[self.name], parts)}, with {' and '.join(self.others)}"
+        followed = f", with {' and '.join(self.others)}" if self.others else ""
+        return f"{self.lead.describe(samples[self.name], parts)}{followed}"
 
 
 def following(gone: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -116,7 +116,8 @@ class Readout:
             return {"raw": values}
         if self.task == "survival":
             _require_survival(values)
-            return {"probability": values, "log-hazard": np.log(-np.log(_clipped(values)))}
+            clipped = _clipped(values, "log(-log S)", "look at output='probability' instead")
+            return {"probability": values, "log-hazard": np.log(-np.log(clipped))}
         return {"softmax": self._from_softmax, "sigmoid": self._from_sigmoid}.get(
             self.link or "", self._from_probability
         )(values)
@@ -146,8 +147,20 @@ TINY = 1e-12
 """Probabilities are kept this far from 0 and 1 before a logarithm is taken."""
 
 
-def _clipped(probability: np.ndarray) -> np.ndarray:
-    return np.clip(probability, TINY, 1 - TINY)
+def _clipped(
+    probability: np.ndarray, scale: str = "log-odds", remedy: str = "give logits, with link='softmax' or 'sigmoid'"
+) -> np.ndarray:
+    """Probabilities as near to 0 and 1 as a scale is finite; said where that moves one, since what is cut off there
+    looks like interaction.
+    """
+    clipped = np.clip(probability, TINY, 1 - TINY)
+    if (clipped != probability).any():
+        warnings.warn(
+            f"some probabilities are 0 or 1 (to {TINY:g}), where the {scale} are infinite: they are cut off there, which an additive model shows as interaction on the {scale}; {remedy}.",
+            ModalensWarning,
+            stacklevel=2,
+        )
+    return clipped
 
 
 def _checked_custom(values: np.ndarray, rows: int) -> np.ndarray:

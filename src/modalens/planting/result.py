@@ -28,7 +28,7 @@ Way = Literal["mixed", "trained"]
 @dataclass(frozen=True, kw_only=True)
 class Opposite:
     """A model that can know nothing, explained: its shares for the planted modalities, (view), and the verdicts on use
-    that it was given, by modality; none where there are no labels.
+    that it was given on shuffled labels, by modality; none where there are no labels.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Opposite:
             return f"A model with {self.name}: without labels=, nothing tells how well it predicts."
         reached = with_bounds(reliance.everything, bounds_of(reliance, "everything"), score)
         said = "; ".join(f"{name}: {verdict}" for name, verdict in self.verdicts.items())
-        return f"A model with {self.name} reaches {reached}. Verdicts: {said}."
+        return f"A model with {self.name} reaches {reached} on shuffled labels. Verdicts: {said}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,9 @@ from modalens.refits import Reading, Train, classes_of, complete, count_of, fit,
 SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 STRENGTHS = (0.5, 0.75, 0.95)
 
+SHUFFLES = 9
+"""Orders of the labels in which a model that can know nothing is scored."""
+
 
 def plant(
     model: Any = None,
@@ -70,14 +73,14 @@ def plant(
     train, inputs, labels : (inputs, labels, seed) -> trained model, as `usefulness` takes it.
     marker : the modality that is marked, or `ml.Marker(modality, at=, size=, value=)`; two of them, in two modalities,
         for an interaction: what counts is whether just one of the marks is there.
-    labels : with a model, of the patients: they tell whether a randomised model is no better than chance.
+    labels : with a model, of the patients: shuffled, they tell whether a randomised model is no better than chance.
     share : how much is mixed in, each between 0 and 1. strength : how often mark and label agree, each 0.5 to 1.
     background : other patients, as `explain` takes them; half of them are marked too. Without it, and with `train`, the
         patients themselves, or those trained on.
     measures : those that are asked; `Occlusion()`, `Shapley()` and `InterSHAP()` unless given. Judged are shares.
     groups : resampling unit of each row; with `train` it is held out as a whole. folds : one in so many is held out.
     randomised : whether the opposite is checked too: a copy of a torch module whose weights are drawn anew, and a model
-        trained on shuffled labels. No verdict may be given on them.
+        trained on shuffled labels. No verdict may be given on them; they are scored against shuffled labels too.
     seed : all that is random follows from it. progress : None shows a bar for runs of more than two seconds.
     modalities, present and all further settings : as `explain` takes them (link, output, task, classes, forward, ...).
 
@@ -176,10 +179,11 @@ class _Way:
     def explained(
         self, model: Any, background: Mapping[str, Any] | None, labels: Any, *, labelled: bool = False, **settings: Any
     ) -> Explanation:
-        """The measures on marked patients; with `labelled`, and Reliance where there are labels."""
+        """The measures on marked patients; with `labelled`, and Reliance where there are labels, which are shuffled."""
         measures = self.request.asked(len(self.marked.modalities))
-        if labelled and labels is not None and not any(isinstance(one, Reliance) for one in measures):
-            measures = [*measures, Reliance()]
+        if labelled and labels is not None:
+            labels = self.unknowable(adapt(model, self.request.reading.calling), labels)
+            measures = measures if any(isinstance(one, Reliance) for one in measures) else [*measures, Reliance()]
         return explain(
             model,
             self.marked.restored(),
@@ -193,6 +197,14 @@ class _Way:
             progress=False,
             **settings,
         )
+
+    def unknowable(self, model: Model, labels: Any) -> Any:
+        """The labels shuffled, since a model that was taught nothing may follow the true ones by luck. It may follow
+        shuffled ones by luck as well, so that of several shuffles the one with the median score is taken.
+        """
+        orders = [rows_of(labels, shuffled(count_of(labels), self.request.seed, turn)) for turn in range(SHUFFLES)]
+        scores = [self.request.reading.score(model, self.marked, one).value for one in orders]
+        return orders[np.argsort(scores)[SHUFFLES // 2]]
 
     @property
     def present(self) -> dict[str, np.ndarray] | None:

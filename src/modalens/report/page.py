@@ -285,7 +285,8 @@ def _scores_section(scores: pd.DataFrame) -> Section:
 PLANTING_WORDS = (
     "Before the measures are believed, they were put to the test on this very model: a mark that says nothing about the patient was put into a random half of the patients, and "
     "a known share of the output was made to depend on it. Measures that see such a shortcut grow with it; at 100 % nothing else counts, and the right answer is 100 %.",
-    "Models that can know nothing, since their weights were drawn at random or their labels shuffled, stand apart: a verdict on them would be a false one.",
+    "Models that can know nothing, since their weights were drawn at random or their labels shuffled, stand apart. They are scored against shuffled labels, as random weights may follow the "
+    "true ones by luck: a verdict on them would be a false one.",
 )
 
 

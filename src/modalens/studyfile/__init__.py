@@ -18,14 +18,10 @@ folder: results
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -49,8 +45,8 @@ from modalens.measures import (
     Shapley,
 )
 from modalens.modalities import Bag, Image, Modality, Series, Tabular, Text, Vector, Volume
-from modalens.models.where import source_line
-from modalens.studyfile.content import ModalitySource, Source, StudyFile
+from modalens.studyfile.content import Content, ModalitySource, Source, StudyFile
+from modalens.studyfile.importing import import_model, imported
 from modalens.studyfile.places import at, composed, described
 
 MEASURES: dict[str, type[Measure]] = {
@@ -91,12 +87,11 @@ class StudyRun:
     title: str
 
 
-def read_study(path: str | Path) -> StudyRun:
-    """Read and check a study file, and everything that it names. Paths in it are relative to it.
+Kind = TypeVar("Kind", bound=Content)
 
-    Raises InputError with the file and line of what is wrong: YAML that can't be read, unknown or doubled keys,
-        values of the wrong kind, missing files, models that can't be imported.
-    """
+
+def checked(path: str | Path, kind: type[Kind]) -> tuple[Path, yaml.Node, Kind]:
+    """A study file of a kind: its path, its lines, and what it says. Raises InputError with the file and line of what is wrong."""
     source = Path(path)
     if not source.is_file():
         raise InputError(f"there is no study file {source}.")
@@ -108,9 +103,18 @@ def read_study(path: str | Path) -> StudyRun:
         ) from error
     root = composed(source, text)
     try:
-        content = StudyFile.model_validate(yaml.safe_load(text))
+        return source, root, kind.model_validate(yaml.safe_load(text))
     except ValidationError as error:
-        raise InputError(described(source, root, error.errors())) from None
+        raise InputError(described(source, root, error.errors(), kind)) from None
+
+
+def read_study(path: str | Path) -> StudyRun:
+    """Read and check a study file, and everything that it names. Paths in it are relative to it.
+
+    Raises InputError with the file and line of what is wrong: YAML that can't be read, unknown or doubled keys,
+        values of the wrong kind, missing files, models that can't be imported.
+    """
+    source, root, content = checked(path, StudyFile)
     with at(source, root, ("model",)):
         model = import_model(content.model, source.parent)
     inputs: dict[str, Any] = {}
@@ -137,13 +141,13 @@ def read_study(path: str | Path) -> StudyRun:
         with at(source, root, ("present", name)):
             settings["present"][name] = _truths(_read(who, source.parent))
     with at(source, root, ("forward",)):
-        settings["forward"] = None if content.forward is None else _imported(content.forward, source.parent)
+        settings["forward"] = None if content.forward is None else imported(content.forward, source.parent)
     settings["collate"] = content.collate
     if isinstance(content.collate, dict):
         settings["collate"] = {}
         for name, reference in content.collate.items():
             with at(source, root, ("collate", name)):
-                settings["collate"][name] = _imported(reference, source.parent)
+                settings["collate"][name] = imported(reference, source.parent)
     for what in ("labels", "groups"):
         section = getattr(content, what)
         with at(source, root, (what,)):
@@ -171,79 +175,6 @@ def read_study(path: str | Path) -> StudyRun:
     return StudyRun(
         model=model, inputs=inputs, settings=settings, folder=source.parent / content.folder, title=source.stem
     )
-
-
-def import_model(reference: str, folder: Path) -> Any:
-    """The model that `file.py:name` or `package.module:name` refers to; a function without arguments is called for it.
-
-    Raises InputError for a missing file, module or name, and for an error while importing.
-    """
-    found = _imported(reference, folder)
-    code = getattr(found, "__code__", None)
-    if code is None or code.co_argcount + code.co_kwonlyargcount or code.co_flags & 0x08:
-        return found
-    with _on_path(folder), _loading(f"{reference}()"):
-        return found()
-
-
-def _imported(reference: str, folder: Path) -> Any:
-    """What `file.py:name` or `package.module:name` refers to."""
-    where, _, name = reference.rpartition(":")
-    if not where or not name:
-        raise InputError(f"{reference!r} is no reference; write file.py:name or package.module:name.")
-    module = _imported_file(folder / where) if where.endswith(".py") else _imported_module(where, folder)
-    if not hasattr(module, name):
-        raise InputError(
-            f"{where} has no {name!r}{nearest(name, [one for one in vars(module) if not one.startswith('_')])}."
-        )
-    return getattr(module, name)
-
-
-def _imported_file(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None, "a .py file has a loader"
-    assert spec.loader is not None, "a .py file has a loader"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
-    # It may import its neighbours.
-    with _on_path(path.parent), _loading(path):
-        spec.loader.exec_module(module)
-    return module
-
-
-@contextmanager
-def _on_path(folder: Path) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-
-
-@contextmanager
-def _loading(what: object) -> Iterator[None]:
-    """What a user's own code raises while it is loaded is told with its place."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        where = source_line(error)
-        raise InputError(
-            f"{what} can't be loaded{f' ({where})' if where else ''}: {type(error).__name__}: {error}; try python -c 'import ...' on it by itself."
-        ) from error
-
-
-def _imported_module(name: str, folder: Path) -> Any:
-    with _on_path(folder):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"the module {name!r} can't be imported ({error}); give a file, such as model.py:load, or install it."
-            ) from error
 
 
 def _read(section: Source, folder: Path) -> Any:

@@ -57,7 +57,16 @@ class ModalitySource(Source):
     tokenizer: Path | None = None
 
 
-class StudyFile(_Checked):
+class Content(_Checked):
+    """What a kind of study file can say."""
+
+    @classmethod
+    def section(cls, path: tuple[Any, ...]) -> type[BaseModel]:
+        """What may stand at this place of the file."""
+        return cls if len(path) == 1 else Source
+
+
+class StudyFile(Content):
     """All that a study file can say; everything but the model and the inputs has the default of `explain`."""
 
     model: str
@@ -82,3 +91,41 @@ class StudyFile(_Checked):
     confidence: float | None = Field(default=0.95, gt=0, lt=1)
     seed: int = 0
     folder: Path = Path("modalens-results")
+
+    @classmethod
+    def section(cls, path: tuple[Any, ...]) -> type[BaseModel]:
+        return ModalitySource if len(path) == 3 and path[0] == "inputs" else super().section(path)
+
+
+class RecordsSource(_Checked):
+    """Phrases with their images and regions: a file of a published format, the folder of its pictures, and `options` of its
+    reader.
+    """
+
+    file: Path
+    images: Path | None = None
+    options: dict[str, Any] = {}
+
+
+class AuditFile(Content):
+    """All that a study file of an audit can say; everything but the model and the records has the default of `audit`."""
+
+    model: str
+    records: RecordsSource
+    training: RecordsSource | None = None
+    network: str | None = None
+    resize: Rows | tuple[Rows, Rows] | None = None
+    crop: tuple[Rows, Rows] | None = None
+    perturbations: list[str] | None = None
+    language: str = "en"
+    scores: list[str] | None = None
+    interpolation: Literal["bilinear", "cells"] = "bilinear"
+    longest: Rows | None = 256
+    batch_size: Rows = 32
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    seed: int = 0
+    folder: Path = Path("modalens-audit")
+
+    @classmethod
+    def section(cls, path: tuple[Any, ...]) -> type[BaseModel]:
+        return cls if len(path) == 1 else RecordsSource

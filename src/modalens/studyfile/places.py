@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
-
 from modalens.errors import InputError, listed, nearest
-from modalens.studyfile.content import ModalitySource, Source, StudyFile
+from modalens.studyfile.content import Content
 
 
 def composed(source: Path, text: str) -> yaml.Node:
@@ -66,8 +64,10 @@ def _place(root: yaml.Node, path: tuple[Any, ...]) -> tuple[int, tuple[str, ...]
     return line + 1, tuple(there)
 
 
-def described(source: Path, root: yaml.Node, errors: Sequence[Any]) -> str:
-    """All that is wrong, a line each; where a value may be of several kinds, what each of them expects."""
+def described(source: Path, root: yaml.Node, errors: Sequence[Any], kind: type[Content]) -> str:
+    """All that is wrong with a study file of this kind, a line each; where a value may be of several kinds, what each of them
+    expects.
+    """
     told: dict[str, list[str]] = {}
     places = [_place(root, tuple(error["loc"])) for error in errors]
     for error, (line, there) in zip(errors, places, strict=True):
@@ -77,7 +77,7 @@ def described(source: Path, root: yaml.Node, errors: Sequence[Any]) -> str:
         path = tuple(error["loc"])
         where = ".".join(there)
         if error["type"] == "extra_forbidden":
-            known = _section(path).model_fields
+            known = kind.section(path).model_fields
             place, says = where, f"unknown key{nearest(str(path[-1]), known)}; known are {listed(known)}"
         elif error["type"] == "missing":
             place, says = ".".join(map(str, path)), "is missing"
@@ -92,13 +92,6 @@ def described(source: Path, root: yaml.Node, errors: Sequence[Any]) -> str:
 
 def _last(says: str) -> str:
     return says.rpartition("expected ")[2]
-
-
-def _section(path: tuple[Any, ...]) -> type[BaseModel]:
-    """What may stand at this depth of a study file."""
-    if len(path) == 3 and path[0] == "inputs":
-        return ModalitySource
-    return StudyFile if len(path) == 1 else Source
 
 
 class at:

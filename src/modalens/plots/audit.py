@@ -1,0 +1,167 @@
+"""The figure of an audit: scores beside baselines, what perturbations change beside what they could, and maps over images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from modalens.plots.parts import scale, see_through
+from modalens.plots.style import BLUE, ERROR_BAR, GREY, LOOK, ORANGE, axes_of, drawn, light_grid, name_rows, plain, titled, wrapped
+
+TRUTH = "#00B7FF"
+"""The outline of an annotated region: a blue that neither grey images nor the colours of amounts have."""
+
+SHOWN = 3
+"""Images of which maps are shown."""
+
+
+class Located(Protocol):
+    """A record as a figure needs it."""
+
+    @property
+    def phrase(self) -> str: ...
+    @property
+    def seen_boxes(self) -> np.ndarray: ...
+    @property
+    def truth(self) -> np.ndarray: ...
+    def pixels(self) -> np.ndarray: ...
+
+
+class Audited(Protocol):
+    """What `ml.audit` returns."""
+
+    @property
+    def data(self) -> xr.Dataset: ...
+    @property
+    def scores(self) -> xr.DataArray: ...
+    @property
+    def baselines(self) -> xr.DataArray: ...
+    @property
+    def deltas(self) -> xr.DataArray: ...
+    @property
+    def attainable_deltas(self) -> xr.DataArray: ...
+    @property
+    def interval(self) -> xr.Dataset: ...
+    @property
+    def records(self) -> Sequence[Any]: ...
+    @property
+    def maps(self) -> Any: ...
+
+
+def audit_figure(audit: Audited, *, records: Sequence[int] | None = None) -> Figure:
+    """All three. records: which ones to show with their maps; by default those of images with the same finding in both lungs,
+    where the model is least and most right. Without images (an audit from a file) there are no maps.
+    """
+    chosen = list(records) if records is not None else examples(audit)
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(8.4, 3.4 + 2.3 * len(chosen)), layout="constrained")
+        if not chosen:
+            above: Any = figure
+        else:
+            above, below = figure.subfigures(2, 1, height_ratios=[3.4, 2.3 * len(chosen)])
+            axes = below.subplots(len(chosen), 3, squeeze=False)
+            for row, place in zip(axes, chosen, strict=True):
+                _beside(audit, place, row)
+        left, right = above.subplots(1, 2)
+        score_panel(audit, ax=left)
+        delta_panel(audit, ax=right)
+        return figure
+
+
+@drawn
+def score_panel(audit: Audited, *, score: str = "auroc", ax: Axes | None = None) -> Axes:
+    """One score by subset with its interval, and that of each baseline as a line: what has to be beaten."""
+    subsets = [str(name) for name in audit.data.subset.values if not np.isnan(audit.scores.sel(subset=name, score=score))]
+    ax = axes_of(ax, width=4.2, height=3.2)
+    values = audit.scores.sel(score=score, subset=subsets).values
+    bounds = audit.interval.scores.sel(score=score, subset=subsets)
+    rows = np.arange(len(subsets))
+    ax.plot(values, rows, "o", color=BLUE, markersize=5, zorder=5, label="the model")
+    ax.hlines(rows, *(bounds.sel(bound=end).values for end in ("lower", "upper")), color=BLUE, linewidth=1.4)
+    marks = dict(zip(map(str, audit.data.baseline.values), "|x+1234", strict=False))
+    for name, mark in marks.items():
+        found = audit.baselines.sel(baseline=name, score=score, subset=subsets).values
+        ax.plot(found, rows, mark, color=GREY, markersize=7, markeredgewidth=1.3, label=name, zorder=3)
+    name_rows(ax, subsets, width=16)
+    light_grid(ax)
+    ax.set_xlabel(f"{score.replace('_', ' ').replace('auroc', 'AUROC')} (95 % interval by patient)")
+    titled(ax, "Do the highlights show the region?", columns=2)
+    return ax
+
+
+@drawn
+def delta_panel(audit: Audited, *, score: str = "auroc", ax: Axes | None = None) -> Axes:
+    """How much each perturbation changes a score, beside the change of a map that follows the text perfectly."""
+    ax = axes_of(ax, width=4.2, height=3.2)
+    conditions = [str(name) for name in audit.deltas.condition.values]
+    at = {"subset": "all", "score": score}
+    rows = np.arange(len(conditions))
+    ax.barh(rows, audit.attainable_deltas.sel(at).values, height=0.62, color="#E3E3E3", edgecolor="#999999", linewidth=0.6, label="a map that follows the text")
+    values = audit.deltas.sel(at).values
+    bounds = audit.interval.deltas.sel(at)
+    ax.barh(rows, values, height=0.3, color=ORANGE, edgecolor="#555555", linewidth=0.5, label="the model", zorder=3)
+    errors = np.nan_to_num(np.clip(np.stack([values - bounds.sel(bound="lower").values, bounds.sel(bound="upper").values - values]), 0, None))
+    ax.errorbar(values, rows, xerr=errors, **ERROR_BAR)
+    ax.axvline(0, color="#333333", linewidth=0.7)
+    name_rows(ax, conditions, width=16)
+    light_grid(ax)
+    ax.set_xlabel(f"change of {score.replace('_', ' ').replace('auroc', 'AUROC')}")
+    titled(ax, "Does the text matter?", columns=2)
+    return ax
+
+
+@drawn
+def map_over_image(
+    image: np.ndarray, values: np.ndarray, *, truth: np.ndarray | None = None, title: str = "", largest: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """A heat map (height, width) over its image (height, width) or (channels, height, width), with the outline of the region: the
+    less is highlighted, the less is covered. largest: the value of the strongest colour, one for all maps of a patient.
+    """
+    ax = axes_of(ax, width=2.8, height=2.8)
+    grey = image.mean(axis=0) if image.ndim == 3 else image
+    low, high = float(grey.min()), float(grey.max())
+    ax.imshow((grey - low) / ((high - low) or 1), cmap="gray", vmin=0, vmax=1)
+    signed = bool(np.nanmin(values) < 0)
+    norm, colours = scale(np.nan_to_num(values) if largest is None else np.array([largest]), signed=signed)
+    ax.imshow(values, cmap=see_through(colours, signed=signed), norm=norm)
+    if truth is not None and truth.any() and not truth.all():
+        ax.contour(truth, levels=[0.5], colors=TRUTH, linewidths=1.3)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(True)
+    ax.set_title(wrapped(title, 34), fontsize=8, fontweight="normal")
+    return ax
+
+
+def examples(audit: Audited) -> list[int]:
+    """Records whose image shows the same finding in both lungs: where the map is least right, and where most."""
+    if not len(audit.records) or not audit.maps:
+        return []
+    auroc = audit.data.value.sel(score="auroc").isel(condition=0).values
+    both = audit.data.flipped.notnull().values
+    known = ~np.isnan(auroc) & (both if both.any() else True)
+    places = np.flatnonzero(known)
+    places = places[np.argsort(auroc[places], kind="stable")]
+    some = np.unique(np.linspace(0, len(places) - 1, min(SHOWN, len(places))).round().astype(int)) if len(places) else []
+    return [int(places[one]) for one in some]
+
+
+def _beside(audit: Audited, place: int, axes: Sequence[Axes]) -> None:
+    """An image with its region, the map of its phrase, and that of the phrase with left and right exchanged."""
+    record = audit.records[place]
+    image, truth = record.pixels(), record.truth
+    found = [(name, maps[place]) for name, maps in audit.maps.items() if maps[place] is not None]
+    drawn_maps = [(name, one.on(truth.shape)) for name, one in found]
+    largest = max((float(np.nanmax(np.abs(values))) for _, values in drawn_maps), default=1.0)
+    map_over_image(image, np.zeros(truth.shape), truth=truth, title="annotated", ax=axes[0])
+    for ax, (name, values) in zip(axes[1:], drawn_maps, strict=False):
+        phrase = str(audit.data.phrase.sel(condition=name)[place].item())
+        map_over_image(image, values, truth=truth, title=f"“{phrase}”", largest=largest, ax=ax)
+    for ax in axes[1 + len(drawn_maps) :]:
+        ax.set_visible(False)

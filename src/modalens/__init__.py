@@ -44,6 +44,7 @@ from modalens.testing import ModelCheck, check_model
 from modalens.usefulness import Usefulness, usefulness
 
 if TYPE_CHECKING:
+    from modalens.alignment import Audit, audit
     from modalens.models.answers import Answers
     from modalens.models.fusion import FusionPoint
     from modalens.validation import Leaderboard, validate
@@ -54,6 +55,7 @@ __all__ = [
     "MMSHAP",
     "SHAPE",
     "Answers",
+    "Audit",
     "Background",
     "Bag",
     "Baseline",
@@ -92,6 +94,7 @@ __all__ = [
     "Vector",
     "Volume",
     "Zeros",
+    "audit",
     "check_model",
     "compare",
     "explain",
@@ -109,8 +112,10 @@ __all__ = [
 
 _LATER = {
     "Answers": "modalens.models.answers",
+    "Audit": "modalens.alignment",
     "FusionPoint": "modalens.models.fusion",
     "Leaderboard": "modalens.validation",
+    "audit": "modalens.alignment",
     "validate": "modalens.validation",
 }
 """What needs torch, which those who have none need not wait for."""
@@ -118,8 +123,8 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     """What takes long to import, when it is asked for."""
-    if name == "validation":
-        return import_module("modalens.validation")
+    if name in ("alignment", "validation"):
+        return import_module(f"modalens.{name}")
     if name in _LATER:
         return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module 'modalens' has no attribute {name!r}")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from modalens.errors import InputError, ModalensWarning
+from modalens.errors import InputError, ModalensWarning, choice
 
 if TYPE_CHECKING:
     from modalens.studyfile import StudyRun
@@ -38,10 +38,19 @@ def demo(
     output: Annotated[Path, typer.Option(help="Folder for the explanation, figures and page.")] = Path("modalens-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
 ) -> None:
-    """Train a fused model on real patients, explain its held-out ones, and write a folder to look at.
+    """Train a fused model on real patients, explain its held-out ones, and write a folder to look at; or, with `--problem phantom`,
+    train image-text models on drawn chests, audit their highlights, and repair them.
 
     Example: [bold]modalens demo --problem tcga --output tcga-results[/bold]
     """
+    from modalens import datasets
+
+    choice("problem", problem, [*datasets.names(), "phantom"])
+    if problem == "phantom":
+        from modalens.demo_phantom import run_phantom
+
+        run_phantom(output, seed=seed, console=_console())
+        return
     from modalens.demo import run_demo
 
     run_demo(problem, output, seed=seed, console=_console())

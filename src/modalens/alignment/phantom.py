@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class Phantom:
             Record(
                 phrase=self._worded(_pick(POSITIVE[finding], generator).format(side=side, zone=zone), generator),
                 image=image,
-                boxes=[around(mask)],
+                boxes=around(mask)[None],
                 laterality=side,
                 labels=(finding,),
                 abnormal=True,
@@ -113,7 +113,10 @@ class Phantom:
             kind = _pick(SIDED, generator)
             return [(kind, "right", zones[0]), (kind, "left", zones[1])]
         kinds = generator.permutation(len(FINDINGS))[:count]
-        return [(FINDINGS[kind], self._side(FINDINGS[kind], generator), zone) for kind, zone in zip(kinds, zones, strict=False)]
+        return [
+            (FINDINGS[kind], self._side(FINDINGS[kind], generator), zone)
+            for kind, zone in zip(kinds, zones, strict=False)
+        ]
 
     def _side(self, finding: str, generator: np.random.Generator) -> Side:
         if finding not in SIDED:
@@ -125,6 +128,9 @@ class Phantom:
         return kept[0].upper() + kept[1:]
 
 
+MIDDLES = {"right": -12.0, "left": 12.0}
+"""Where a lung's middle lies across; the patient's right is the picture's left."""
+
 ROWS, COLUMNS = np.mgrid[0:SIZE, 0:SIZE] + 0.5
 
 
@@ -135,12 +141,12 @@ class _Body:
     x: float
     y: float
     scale: float
-    heart: float = 1.0
-    lungs: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def drawn(cls, generator: np.random.Generator) -> _Body:
-        return cls(x=32 + generator.uniform(-2, 2), y=32 + generator.uniform(-2, 2), scale=generator.uniform(0.92, 1.08))
+        return cls(
+            x=32 + generator.uniform(-2, 2), y=32 + generator.uniform(-2, 2), scale=generator.uniform(0.92, 1.08)
+        )
 
     def ellipse(self, x: float, y: float, rx: float, ry: float) -> np.ndarray:
         """An ellipse as a mask; places are relative to the chest's middle, in its own scale."""
@@ -149,19 +155,21 @@ class _Body:
         return np.asarray(across**2 + down**2 <= 1)
 
     def lung(self, side: str) -> np.ndarray:
-        """The patient's right lung lies on the left of the picture."""
-        return self.ellipse(-11.5 if side == "right" else 11.5, -1, 9, 19)
+        """One of two lungs that mirror each other, so that a piece of one looks like a piece of the other: but for the heart, only
+        the place tells them apart.
+        """
+        return self.ellipse(MIDDLES[side], -1, 8.5, 19)
 
     def picture(self) -> np.ndarray:
         """Air black, the body grey, lungs dark, spine and heart bright."""
         image = np.where(self.ellipse(0, 0, 29, 30), 0.55, 0.05)
         image[self.lung("right") | self.lung("left")] = 0.22
-        image[self.ellipse(0, 0, 2.2, 27)] = 0.72
+        image[self.ellipse(0, 0, 1.8, 27)] = 0.6
         image[self._heart(1.0)] = 0.62
         return image
 
     def _heart(self, size: float) -> np.ndarray:
-        return self.ellipse(3, 8, 6.5 * size, 7 * size)
+        return self.ellipse(1, 8, 6 * size, 7 * size)
 
     def with_finding(
         self, image: np.ndarray, finding: str, side: str, zone: str, generator: np.random.Generator
@@ -176,7 +184,7 @@ class _Body:
     def _place(self, finding: str, side: str, zone: str, generator: np.random.Generator) -> np.ndarray:
         if finding == "cardiomegaly":
             return self._heart(generator.uniform(1.6, 1.8))
-        lung, middle = self.lung(side), -11.5 if side == "right" else 11.5
+        lung, middle = self.lung(side), MIDDLES[side]
         if finding == "effusion":
             return lung & (self.y + self.scale * generator.uniform(8, 12) < ROWS)
         if finding == "pneumothorax":

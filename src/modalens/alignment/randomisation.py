@@ -55,7 +55,8 @@ def randomised_from(network: nn.Module, level: str, seed: int) -> Iterator[nn.Mo
     finally:
         with torch.no_grad():
             for name, tensor in _tensors(network):
-                tensor.copy_(before[name])
+                if name in before:  # a buffer may have come while the network ran
+                    tensor.copy_(before[name])
 
 
 def _with_weights(network: nn.Module) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from modalens.alignment.images import read_image, size_of
 from modalens.alignment.regions import (
+    Flip,
     Mask,
     Size,
     Step,
@@ -135,7 +136,7 @@ class Record:
         """Whether the phrase speaks of a finding."""
         return self.located if self.abnormal is None else self.abnormal
 
-    @property
+    @cached_property
     def side(self) -> Side:
         """The patient's side: as given, else that of the region as annotated: "both" where it reaches over the middle by more
         than a tenth of itself; empty without a region, or where the view is not frontal.
@@ -145,6 +146,17 @@ class Record:
         whole = replace(self, steps=()).truth
         right = whole[:, : whole.shape[1] // 2].sum() / max(whole.sum(), 1)  # the patient's right is the image's left
         return "right" if right > 0.9 else "left" if right < 0.1 else "both"
+
+    @property
+    def half(self) -> Side:
+        """The half of the image as the model sees it in which `side` lies, named as in an image that was not flipped; empty
+        where the view is not frontal.
+        """
+        if not self.frontal:
+            return ""
+        flips = sum(isinstance(step, Flip) for step in self.steps)
+        mirrored: dict[Side, Side] = {"left": "right", "right": "left"}
+        return mirrored.get(self.side, self.side) if flips % 2 else self.side
 
     def through(self, *steps: Step) -> Record:
         """The record after further steps, such as `Resize(to=224)` and `Crop(height=224, width=224)`."""
@@ -157,8 +169,3 @@ class Record:
                 f"{self.where}: a mask of {shape} on an image of {self.original_size} (height, width): give the mask of the image as it was annotated."
             )
         return mask.astype(bool) if isinstance(mask, np.ndarray) else mask.painted()
-
-
-def sided(records: Iterable[Record]) -> list[Record]:
-    """The records whose region lies on one side only."""
-    return [record for record in records if record.side in ("left", "right")]

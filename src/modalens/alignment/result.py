@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ from sklearn.metrics import roc_auc_score
 from modalens.alignment.heatmaps import HeatMap
 from modalens.alignment.records import Record
 from modalens.alignment.scoring import STANDARD
-from modalens.statistics import MIN_CLUSTERS, average, bootstrap_weights, cluster_count, interval, uniform_weights
+from modalens.statistics import (
+    DRAWS,
+    MIN_CLUSTERS,
+    average,
+    bootstrap_weights,
+    cluster_of,
+    interval,
+    uniform_weights,
+)
 from modalens.summary import as_rich
 from modalens.summary.cells import Table
 
@@ -37,8 +46,9 @@ class Audit:
     data: a Dataset with `value` (condition, score, record), `followed` (the same of a map that follows the text perfectly),
         `baseline_value` (baseline, score, record), `randomised_value` (level, score, record) where weights were drawn anew, `lowest` and
         `highest` (score, record), `divergence` and `opt_out` (condition, record), `flipped` (record), `evenness` (record: the entropy of
-        each map as a share of the highest), `member` (subset, record), and phrase, patient, image, side.
-    `scores` (subset, score), `deltas` (condition, score), `flip_rate`, `wrong_lung`, each with its interval in `interval`.
+        each map as a share of the highest), `constant` (record: whether the map is the same everywhere), `member` (subset, record), and
+        phrase, patient, image, side.
+    `scores` (score, subset), `deltas` (condition, score, subset), `flip_rate`, `wrong_lung`, each with its interval in `interval`.
     `verdict` says in words whether the highlights follow left and right, and what helps; `words` are all findings.
     maps: by condition, the heat map of each record. reasons: how often a score is NaN, and why.
     """
@@ -63,17 +73,17 @@ class Audit:
 
     @cached_property
     def scores(self) -> xr.DataArray:
-        """Mean scores (subset, score) of the phrases as they are; a NaN does not count (`reasons` says how many, and why)."""
+        """Mean scores (score, subset) of the phrases as they are; a NaN does not count (`reasons` says how many, and why)."""
         return self._means.scores
 
     @cached_property
     def baselines(self) -> xr.DataArray:
-        """Mean scores (baseline, subset, score) of maps that know nothing of the text."""
+        """Mean scores (baseline, score, subset) of maps that know nothing of the text."""
         return self._means.baselines
 
     @cached_property
     def deltas(self) -> xr.DataArray:
-        """By how much each score changes with the perturbation (condition, subset, score), on the records that it changes."""
+        """By how much each score changes with the perturbation (condition, score, subset), on the records that it changes."""
         return self._means.deltas
 
     @cached_property
@@ -90,13 +100,18 @@ class Audit:
 
     @cached_property
     def wrong_lung(self) -> xr.DataArray:
-        """The share (condition) of one-sided records with more of the map in the wrong half."""
+        """The share (condition) of the records of one lung with more of the map in the wrong half."""
         return self._means.wrong
 
     @cached_property
     def moved(self) -> xr.DataArray:
         """How far maps move (condition), in nats: the mean divergence from the map of the phrase as it is."""
         return self._means.moved
+
+    @cached_property
+    def evenness(self) -> xr.DataArray:
+        """The mean entropy of the maps, as a share of the highest that their grids allow: 1 for maps that say nothing."""
+        return self._means.evenness
 
     @cached_property
     def randomised(self) -> xr.DataArray | None:
@@ -107,14 +122,21 @@ class Audit:
 
     @cached_property
     def interval(self) -> xr.Dataset:
-        """The interval (bound) of every mean, by drawing patients anew; NaN for fewer than five patients."""
-        clusters = cluster_count(self._patients, self.data.sizes["record"])
-        if clusters < MIN_CLUSTERS:
-            return _Means(self.data, uniform_weights(self.data.sizes["record"])).dataset.map(
-                lambda one: (one * np.nan).expand_dims(bound=["lower", "upper"])
-            )
+        """The interval (bound) of every mean, by drawing patients anew; NaN where fewer than five patients have the number."""
         weights = bootstrap_weights(self._patients, self.data.sizes["record"], int(self.settings["seed"]))
-        return interval(_Means(self.data, weights).dataset, float(self.settings["confidence"]))
+        found = interval(_Means(self.data, weights).dataset, float(self.settings["confidence"]))
+        return found.where(self._patients_counted >= MIN_CLUSTERS)
+
+    @cached_property
+    def _patients_counted(self) -> xr.Dataset:
+        """How many patients have a number, for every mean."""
+        cluster = cluster_of(self._patients, self.data.sizes["record"])
+        counted = []
+        for start in range(0, cluster.max() + 1, DRAWS):
+            own = np.arange(start, min(start + DRAWS, cluster.max() + 1))[:, None] == cluster
+            alone = xr.DataArray(own / own.sum(axis=1, keepdims=True), dims=("draw", "sample"))
+            counted.append(_Means(self.data, alone).dataset.notnull().sum("draw"))
+        return reduce(add, counted)
 
     @property
     def opt_out_auroc(self) -> float:
@@ -139,6 +161,11 @@ class Audit:
     def standard(self) -> frozenset[str]:
         """The scores that every audit knows, by name."""
         return frozenset(one.name for one in STANDARD)
+
+    @staticmethod
+    def subset_of(condition: str) -> str:
+        """On which records a perturbation is shown: the swap on those of one lung, where it says something."""
+        return "one lung" if condition == SWAP else "all"
 
     def counted(self, subset: str = "all", condition: str = AS_IT_IS) -> int:
         """How many records of a subset a condition holds."""
@@ -233,7 +260,7 @@ class _Means:
 
     @property
     def gains(self) -> xr.DataArray:
-        """By how much the model's scores exceed those of the baselines (baseline, subset, score), in pairs."""
+        """By how much the model's scores exceed those of the baselines (baseline, score, subset), in pairs."""
         return self.mean((self._as_it_is - self.data.baseline_value).where(self.data.member))
 
     @property
@@ -243,7 +270,9 @@ class _Means:
     @property
     def attainable(self) -> xr.DataArray:
         followed = self.data.followed
-        return self.mean((followed.isel(condition=slice(1, None)) - followed.isel(condition=0, drop=True)).where(self.data.member))
+        return self.mean(
+            (followed.isel(condition=slice(1, None)) - followed.isel(condition=0, drop=True)).where(self.data.member)
+        )
 
     @property
     def flip_rate(self) -> xr.DataArray:
@@ -251,11 +280,15 @@ class _Means:
 
     @property
     def wrong(self) -> xr.DataArray:
-        return self.mean(self.data.value.sel(score="wrong_lung", drop=True))
+        return self.mean(
+            self.data.value.sel(score="wrong_lung", drop=True).where(self.data.member.sel(subset="one lung", drop=True))
+        )
 
     @property
     def moved(self) -> xr.DataArray:
-        return self.mean(self.data.divergence.isel(condition=slice(1, None)).where(self.data.member.sel(subset="all", drop=True)))
+        return self.mean(
+            self.data.divergence.isel(condition=slice(1, None)).where(self.data.member.sel(subset="all", drop=True))
+        )
 
     @property
     def evenness(self) -> xr.DataArray:
@@ -280,11 +313,21 @@ class _Means:
 
     @property
     def dataset(self) -> xr.Dataset:
-        """Every mean by name."""
+        """Every mean by name; without perturbations there are no changes."""
         found = {
             name: getattr(self, name)
-            for name in ("scores", "baselines", "gains", "deltas", "flip_rate", "wrong", "moved", "evenness", "randomised")
+            for name in (
+                "scores",
+                "baselines",
+                "gains",
+                "deltas",
+                "flip_rate",
+                "wrong",
+                "moved",
+                "evenness",
+                "randomised",
+            )
         }
         # The changes start where the phrases as they are end: axes of one name must hold the same.
         found["wrong"] = found["wrong"].rename(condition="every_condition")
-        return xr.Dataset({name: one for name, one in found.items() if one is not None})
+        return xr.Dataset({name: one for name, one in found.items() if one is not None and one.size})

@@ -75,8 +75,8 @@ def audit(
 
     Raises
     ------
-    InputError : no record; none with a region; maps that are not as many as pairs, hold NaN, or are below 0 everywhere; unknown
-        perturbations or scores; pictures that can't be read.
+    InputError : no record; none with a region; maps that are not as many as pairs, or hold NaN; perturbations or scores that are unknown
+        or given twice; pictures that can't be read. What the model itself raises comes with a note of where it was.
 
     Source: McInerney et al. 2022, arXiv:2210.06565; model randomisation: Adebayo et al. 2018, arXiv:1810.03292.
 
@@ -86,15 +86,19 @@ def audit(
     0.0
     """
     records = list(records)
-    _check(model, records, batch_size, confidence)
+    _check(model, records, batch_size, confidence, longest)
     choice("interpolation", interpolation, ("bilinear", "cells"))
     named = scores_of(scores)
     scored = [_at_most(record, longest) for record in records]
     asked = _named_apart([perturbation_of(one) for one in perturbations])
     changes = {AS_IT_IS: unchanged(scored)} | {
-        one.name: one.changed(scored, np.random.default_rng(np.random.SeedSequence((seed, 21, place))))
+        one.name: _changed(one, scored, np.random.default_rng(np.random.SeedSequence((seed, 21, place))))
         for place, one in enumerate(asked)
     }
+    if isinstance(model, Given) and network is not None:
+        raise InputError(
+            "network: maps made elsewhere (Given) do not change with weights; leave it out, or give the model itself."
+        )
     inner = network_of(model, network)
     some = _some([place for place, record in enumerate(records) if record.located], seed)
     maps, drawn = _shown(model, records, changes, inner, some, batch_size, seed, progress)
@@ -103,7 +107,9 @@ def audit(
     priors |= dict(baselines or {})
     sheet = Sheet(records, scored, named, interpolation == "bilinear")
     as_it_is = changes[AS_IT_IS]
-    with Bar(len(records) * (2 * len(changes) + len(priors) + len(drawn)), progress, doing="scoring", unit="maps") as bar:
+    with Bar(
+        len(records) * (2 * len(changes) + len(priors) + len(drawn)), progress, doing="scoring", unit="maps"
+    ) as bar:
         values = {name: sheet.scores(maps[name], change, bar.advance) for name, change in changes.items()}
         followed = {name: sheet.followed(change, bar.advance) for name, change in changes.items()}
         of_priors = {
@@ -126,9 +132,13 @@ def audit(
             "divergence": (("condition", "record"), [divergences(maps[AS_IT_IS], maps[name]) for name in changes]),
             "opt_out": (("condition", "record"), [opt_outs(maps[name]) for name in changes]),
             "evenness": ("record", _evenness(maps[AS_IT_IS])),
+            "constant": ("record", [one is not None and one.constant for one in maps[AS_IT_IS]]),
             "flipped": ("record", sheet.flips(maps[AS_IT_IS], swapped, counterparts(records))),
             "member": (("subset", "record"), list(members.values())),
-            "phrase": (("condition", "record"), _words([[phrase or "" for phrase in one.phrases] for one in changes.values()])),
+            "phrase": (
+                ("condition", "record"),
+                _words([[phrase or "" for phrase in one.phrases] for one in changes.values()]),
+            ),
             "left_out": (("condition", "record"), _words([one.reasons for one in changes.values()])),
             "patient": ("record", _words([named_once(record, place) for place, record in enumerate(records)])),
             "image": ("record", _words([record.name for record in records])),
@@ -169,7 +179,9 @@ def _shown(
     steps = levels(network) if network is not None else []
     chosen = [wanted[AS_IT_IS][place] if place in set(some) else None for place in range(len(records))]
     again = {pair for pair in chosen if pair is not None}
-    with Bar(len(every) + len(steps) * len(again), progress, doing="asking the model for heat maps", unit="pairs") as bar:
+    with Bar(
+        len(every) + len(steps) * len(again), progress, doing="asking the model for heat maps", unit="pairs"
+    ) as bar:
         found = pairs.maps(model, every, batch_size, bar.advance)
         drawn = {}
         for level in steps:
@@ -206,7 +218,9 @@ def _some(places: Sequence[int], seed: int) -> list[int]:
 
 def _evenness(maps: Sequence[HeatMap | None]) -> list[float]:
     """The entropy of each map as a share of the highest that its grid allows."""
-    return [np.nan if map is None or map.values.size < 2 else entropy(map.values) / np.log(map.values.size) for map in maps]
+    return [
+        np.nan if map is None or map.values.size < 2 else entropy(map.values) / np.log(map.values.size) for map in maps
+    ]
 
 
 def _stacked(found: Mapping[str, np.ndarray], dim: str) -> xr.DataArray:
@@ -225,7 +239,23 @@ def _named_apart(asked: Sequence[Perturbation]) -> Sequence[Perturbation]:
     return asked
 
 
-def _check(model: Any, records: Sequence[Record], batch_size: int, confidence: float) -> None:
+def _changed(asked: Perturbation, records: Sequence[Record], rng: np.random.Generator) -> Changed:
+    """The records under a perturbation. Raises InputError where one of somebody's own does not fit them."""
+    found = asked.changed(records, rng)
+    if len(found.phrases) != len(records):
+        raise InputError(
+            f"the perturbation {asked.name!r} gives {len(found.phrases)} rows for {len(records)} records: give one for each, in their order."
+        )
+    for place, record in enumerate(records):
+        for region in (found.truths[place], found.targets[place]):
+            if region is not None and region.shape != record.size:
+                raise InputError(
+                    f"the perturbation {asked.name!r} gives a region of {region.shape} for {record.where}: expected {record.size} (height, width), as record.truth has."
+                )
+    return found
+
+
+def _check(model: Any, records: Sequence[Record], batch_size: int, confidence: float, longest: int | None) -> None:
     if not isinstance(model, Given):
         highlighter_of(model)
     if not records:
@@ -239,5 +269,9 @@ def _check(model: Any, records: Sequence[Record], batch_size: int, confidence: f
         )
     if batch_size < 1:
         raise InputError(f"batch_size={batch_size}: give a number of pairs, at least 1.")
+    if longest is not None and longest < 1:
+        raise InputError(
+            f"longest={longest}: give a number of pixels, such as {LONGEST}, or None for those of the image."
+        )
     if not 0 < confidence < 1:
         raise InputError(f"confidence={confidence}: give a share between 0 and 1, such as 0.95.")

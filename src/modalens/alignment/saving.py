@@ -13,6 +13,14 @@ from modalens.alignment.heatmaps import HeatMap
 from modalens.alignment.result import FORMAT, Audit
 from modalens.errors import InputError
 
+BOOLEAN = ("member", "constant")
+
+NEEDED = (
+    "value", "followed", "baseline_value", "lowest", "highest", "divergence", "opt_out", "evenness", "flipped", "phrase", "left_out",
+    "patient", "image", "side",
+)  # fmt: skip
+"""What every audit holds, beside the boolean ones."""
+
 
 def saved(audit: Audit, path: str | Path) -> Path:
     """Write an audit. Raises InputError where it can't be written."""
@@ -22,7 +30,14 @@ def saved(audit: Audit, path: str | Path) -> Path:
         settings=json.dumps(audit.settings),
         reasons=json.dumps([[*key, count] for key, count in audit.reasons.items()]),
     )
-    for name in ("score", "condition", "baseline", "level", "subset", *(n for n, v in whole.data_vars.items() if v.dtype.kind in "UO")):
+    for name in (
+        "score",
+        "condition",
+        "baseline",
+        "level",
+        "subset",
+        *(n for n, v in whole.data_vars.items() if v.dtype.kind in "UO"),
+    ):
         if name in whole.variables:
             whole[name] = whole[name].astype(object)
     try:
@@ -46,8 +61,10 @@ def loaded(path: str | Path) -> Audit:
         raise InputError(f"{source} is no saved audit of format {FORMAT}; expected a file written by Audit.save.")
     try:
         settings, reasons = json.loads(whole.attrs["settings"]), json.loads(whole.attrs["reasons"])
-        data = whole.drop_vars([name for name in ("map", "words_map") if name in whole]).drop_attrs()
-        data["member"] = data.member.astype(bool)
+        data = whole.drop_vars([name for name in ("map", "mapped") if name in whole.variables]).drop_attrs()
+        for name in BOOLEAN:
+            data[name] = data[name].astype(bool)
+        data[list(NEEDED)]
         return Audit(
             data=data,
             settings=settings,
@@ -64,7 +81,9 @@ def _mapped(audit: Audit) -> dict[str, xr.DataArray]:
     if not every or len({map.values.shape for map in every}) > 1 or any(map.extent for map in every):
         return {}
     nothing = np.full(every[0].values.shape, np.nan, dtype=np.float32)
-    values = [[nothing if map is None else map.values.astype(np.float32) for map in maps] for maps in audit.maps.values()]
+    values = [
+        [nothing if map is None else map.values.astype(np.float32) for map in maps] for maps in audit.maps.values()
+    ]
     return {
         "map": xr.DataArray(
             np.array(values),
@@ -78,6 +97,8 @@ def _maps(whole: xr.Dataset) -> dict[str, Sequence[HeatMap | None]]:
     if "map" not in whole:
         return {}
     return {
-        str(condition): [None if np.isnan(one).any() else HeatMap(values=one) for one in whole["map"].sel(mapped=condition).values]
+        str(condition): [
+            None if np.isnan(one).any() else HeatMap(values=one) for one in whole["map"].sel(mapped=condition).values
+        ]
         for condition in whole.mapped.values
     }

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
-from sklearn.metrics import average_precision_score, roc_auc_score
+from scipy import special
 
+from modalens.alignment.ranking import Ranking
 from modalens.errors import InputError, choice
 
 Score = Literal[
@@ -48,6 +48,11 @@ class TopShare(NamedTuple):
     f1: float
     iou: float
 
+    @classmethod
+    def undefined(cls) -> TopShare:
+        """Where there is no region."""
+        return cls(NAN, NAN, NAN, NAN)
+
 
 def auroc(map: ArrayLike, mask: ArrayLike) -> float:
     """How likely a pixel of the region is brighter than one outside it, ties counted half: 1 for a perfect map, .5 for one
@@ -60,7 +65,7 @@ def auroc(map: ArrayLike, mask: ArrayLike) -> float:
     1.0
     """
     values, inside = scored(map, mask)
-    return NAN if _undefined("auroc", values, inside) else float(roc_auc_score(inside, values))
+    return NAN if _undefined("auroc", values, inside) else Ranking.of(values, inside).auroc
 
 
 def average_precision(map: ArrayLike, mask: ArrayLike) -> float:
@@ -71,7 +76,7 @@ def average_precision(map: ArrayLike, mask: ArrayLike) -> float:
     0.25
     """
     values, inside = scored(map, mask)
-    return NAN if _undefined("average_precision", values, inside) else float(average_precision_score(inside, values))
+    return NAN if _undefined("average_precision", values, inside) else Ranking.of(values, inside).average_precision
 
 
 def top_share(map: ArrayLike, mask: ArrayLike, share: float) -> TopShare:
@@ -84,16 +89,19 @@ def top_share(map: ArrayLike, mask: ArrayLike, share: float) -> TopShare:
     TopShare(precision=0.5, recall=0.5, f1=0.5, iou=0.3333333333333333)
     """
     values, inside = scored(map, mask)
-    if _undefined("precision", values, inside):
-        return TopShare(NAN, NAN, NAN, NAN)
-    taken, region = taken_of(share, len(values)), int(inside.sum())
-    hits, chance = _hits(values, inside, taken)
+    return TopShare.undefined() if _undefined("precision", values, inside) else of_brightest(Ranking.of(values, inside), share)
+
+
+def of_brightest(ranking: Ranking, share: float) -> TopShare:
+    """The same, of pixels that are ranked already."""
+    taken = taken_of(share, ranking.pixels)
+    hits, chance = ranking.among(taken)
     expected = float(hits @ chance)
     return TopShare(
         precision=expected / taken,
-        recall=expected / region,
-        f1=2 * expected / (taken + region),
-        iou=float(hits / (taken + region - hits) @ chance),
+        recall=expected / ranking.region,
+        f1=2 * expected / (taken + ranking.region),
+        iou=float(hits / (taken + ranking.region - hits) @ chance),
     )
 
 
@@ -102,22 +110,6 @@ def taken_of(share: float, pixels: int) -> int:
     if not 0 < share <= 1:
         raise InputError(f"share={share!r}: the brightest share of the pixels is above 0 and at most 1, such as 0.1.")
     return max(1, round(share * pixels))
-
-
-def _hits(values: np.ndarray, inside: np.ndarray, taken: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of brightest pixels that may lie in the region, and the chance of each: those above the edge are certain,
-    and those drawn from the tied ones hit as often as the hypergeometric distribution says.
-    """
-    edge = np.partition(values, -taken)[-taken]
-    above, tied = values > edge, values == edge
-    drawn, certain, possible = taken - int(above.sum()), int(inside[above].sum()), int(inside[tied].sum())
-    more = np.arange(max(0, drawn - int(tied.sum()) + possible), min(drawn, possible) + 1)
-    if len(more) == 1:
-        return certain + more, np.ones(1)
-    # By logarithms: scipy's pmf takes seconds for an image of one value.
-    logarithm = stats.hypergeom.logpmf(more, tied.sum(), possible, drawn)
-    chance = np.exp(logarithm - logarithm.max())
-    return certain + more, chance / chance.sum()
 
 
 def pointing_game(map: ArrayLike, mask: ArrayLike) -> float:
@@ -156,7 +148,7 @@ def entropy(map: ArrayLike) -> float:
     0.6931
     """
     shares = _shares(_map(map))
-    return NAN if shares is None else float(stats.entropy(shares, axis=None))
+    return NAN if shares is None else float(special.entr(shares).sum())
 
 
 def divergence(p: ArrayLike, q: ArrayLike) -> float:

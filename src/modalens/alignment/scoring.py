@@ -13,8 +13,9 @@ import numpy as np
 from modalens.alignment import scores
 from modalens.alignment.attainable import attainable
 from modalens.alignment.heatmaps import HeatMap
+from modalens.alignment.ranking import Ranking
 from modalens.alignment.records import Record
-from modalens.alignment.scores import OF_MASS, OF_TOP_SHARE, Score
+from modalens.alignment.scores import OF_MASS, OF_RANKING, OF_TOP_SHARE, Score
 from modalens.errors import InputError, choice
 
 SHARES = (0.05, 0.1, 0.2, 0.3)
@@ -24,6 +25,12 @@ Own = Callable[[np.ndarray, np.ndarray], float]
 """A score of one's own: map (height, width) with NaN where the model did not look, mask (height, width) -> a number."""
 
 OF_SIDES = ("side_mass", "wrong_lung")
+
+NEEDED = ("auroc", "wrong_lung", "entropy")
+"""What the verdict is made of."""
+
+RANKED = {"auroc": "auroc", "average_precision": "average_precision", "pointing_game": "brightest"}
+"""Scores of the ranking of pixels, and what they are called there."""
 
 HIGHER, LOWER = 1, -1
 DIRECTION = {"entropy": 0, "wrong_lung": LOWER}
@@ -65,25 +72,48 @@ STANDARD: tuple[Named, ...] = (
 )
 """What an audit scores unless it is told otherwise; divergence, opt-out and flip rate come with the perturbations."""
 
-FEW: tuple[Named, ...] = (STANDARD[0], STANDARD[1], of_share("iou", 0.1), *STANDARD[-4:])
-
 
 def scores_of(given: Sequence[str | Named] | Mapping[str, Own] | None) -> tuple[Named, ...]:
     """Scores by name ("auroc", "iou@10%", "precision@5%"), or functions of one's own by name. AUROC, the wrong-lung rate and
-    the entropy are always among them: the verdict is made of them. Raises InputError for unknown names.
+    the entropy are always among them: the verdict is made of them.
+
+    Raises InputError for names that are unknown or given twice, and for a function under the name of a score that is there.
+
+    >>> [one.name for one in scores_of(["iou@10%"])]
+    ['iou@10%', 'auroc', 'wrong_lung', 'entropy']
     """
     if given is None:
         return STANDARD
     if isinstance(given, str):
-        given = (given,)
-    found = [Named(name, own=given[name]) if isinstance(given, Mapping) else _parsed(name) for name in given]
-    needed = [one for one in STANDARD if one.name in ("auroc", "wrong_lung", "entropy")]
-    return (*found, *(one for one in needed if one.name not in {known.name for known in found}))
+        raise InputError(f"scores={given!r}: give a list of names, such as [{given!r}].")
+    if isinstance(given, Mapping):
+        found = [_own(name, own) for name, own in given.items()]
+    else:
+        found = [_parsed(name) for name in given]
+    names = [one.name for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"scores: {name!r} is asked for twice; give every score once.")
+    return (*found, *(one for one in STANDARD if one.name in NEEDED and one.name not in names))
+
+
+def _own(name: str, own: Own) -> Named:
+    if not callable(own):
+        raise InputError(
+            f"scores: {name!r} must be a function of a map and a mask, (height, width) each; {own!r} came."
+        )
+    if name.partition("@")[0] in get_args(Score):
+        raise InputError(f"scores: {name!r} is a score that is there already; give your own another name.")
+    return Named(name, own=own)
 
 
 def _parsed(name: str | Named) -> Named:
     if isinstance(name, Named):
         return name
+    if not isinstance(name, str):
+        raise InputError(
+            f"scores: a list holds names; {name!r} came. Give functions of your own by name, such as {{'mine': function}}."
+        )
     kind, _, share = name.partition("@")
     if kind in OF_TOP_SHARE:
         number = re.fullmatch(r"(\d+(?:\.\d+)?)%", share)
@@ -110,9 +140,9 @@ class Scored:
     def score(self, named: Named) -> float:
         """The score; NaN where it is undefined (`why` says why)."""
         if named.own is not None:
-            return float(named.own(self.values, self.truth))
-        if named.kind in OF_TOP_SHARE:
-            return float(getattr(self._top(named.share), named.kind))
+            return self._own(named)
+        if named.kind in RANKED or named.kind in OF_TOP_SHARE:
+            return float("nan") if self._undefined(named.kind) else self._ranked(named)
         if named.kind == "entropy":
             return scores.entropy(self.map.values)
         if named.kind in OF_SIDES:
@@ -124,7 +154,7 @@ class Scored:
         if named.kind is None:
             return "" if np.isfinite(self.score(named)) else "the score given is not a number here"
         if named.kind in OF_SIDES and self.side not in ("left", "right"):
-            return "the region does not lie on one side"
+            return "the region does not lie on one side of a frontal view"
         return scores.reason(named.kind, self.map.values if named.kind in OF_MASS else self.values, self.truth)
 
     def range(self, named: Named) -> tuple[float, float]:
@@ -135,10 +165,34 @@ class Scored:
         mask = self.truth[seen][None] if seen.any() else self.truth
         return attainable(named.kind, mask, share=named.share, grid=self.map.values.shape)  # type: ignore[arg-type]
 
-    def _top(self, share: float | None) -> scores.TopShare:
-        if share not in self._tops:
-            self._tops[share] = scores.top_share(self.values, self.truth, share or 1.0)
-        return self._tops[share]
+    def _own(self, named: Named) -> float:
+        assert named.own is not None
+        found = np.asarray(named.own(self.values, self.truth))
+        if found.shape or found.dtype.kind not in "biuf":
+            raise InputError(f"scores: {named.name!r} must give one number for a map and a mask; {found!r:.80} came.")
+        return float(found)
+
+    def _undefined(self, kind: Score) -> bool:
+        """Whether a score of the ranking is NaN: the region holds none of the pixels that were seen, or all."""
+        if not len(self._pixels[0]) or not self._ranking.region:
+            return True
+        return kind in OF_RANKING and self._ranking.region == self._ranking.pixels
+
+    def _ranked(self, named: Named) -> float:
+        if named.kind in RANKED:
+            return float(getattr(self._ranking, RANKED[named.kind]))
+        if named.share not in self._tops:
+            self._tops[named.share] = scores.of_brightest(self._ranking, named.share or 1.0)
+        return float(getattr(self._tops[named.share], str(named.kind)))
+
+    @cached_property
+    def _pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        return scores.scored(self.values, self.truth)
+
+    @cached_property
+    def _ranking(self) -> Ranking:
+        """The pixels are sorted once for all scores of rankings."""
+        return Ranking.of(*self._pixels)
 
     @cached_property
     def _tops(self) -> dict[float | None, scores.TopShare]:

@@ -15,7 +15,8 @@ from modalens.alignment.scores import divergence
 from modalens.alignment.scoring import Named, Scored, flipped
 from modalens.alignment.showing import on_scale
 
-NO_REGION = "nobody has annotated where the phrase points"
+FLOOR = 1e-12
+"""The least share of a map that a cell counts with in a divergence: a map can move by some 27 nats at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class Sheet:
             if phrase is not None and self.scored[place].located:
                 truth = self._truth(change, place)
                 perfect = HeatMap(values=np.ones(truth.shape) if target is None else target.astype(float))
-                found[:, place] = self._row(Scored(perfect, truth, self.seen[place].side, self.smooth), place)
+                found[:, place] = self._row(Scored(perfect, truth, self.seen[place].half, self.smooth), place)
             advance(1)
         return found
 
@@ -85,7 +86,7 @@ class Sheet:
         return [laid.score(named) if located or not named.of_region else float("nan") for named in self.named]
 
     def _laid(self, map: HeatMap, place: int, change: Changed) -> Scored:
-        return Scored(self._on_pixels(map, place), self._truth(change, place), self.seen[place].side, self.smooth)
+        return Scored(self._on_pixels(map, place), self._truth(change, place), self.seen[place].half, self.smooth)
 
     def _truth(self, change: Changed, place: int) -> np.ndarray:
         changed = change.truths[place]
@@ -96,15 +97,21 @@ class Sheet:
 
 
 def divergences(before: Sequence[HeatMap | None], after: Sequence[HeatMap | None]) -> np.ndarray:
-    """How far each record's map moved, in nats, on its own grid, (record); NaN where grids differ or there is none."""
+    """How far each record's map moved, in nats, on its own grid, (record); NaN where grids differ or there is none. A share of
+    less than `FLOOR` counts as that, so that one empty cell does not make a mean infinite.
+    """
     return np.array(
         [
-            divergence(one.values, other.values)
+            divergence(_floored(one.values), _floored(other.values))
             if one is not None and other is not None and one.values.shape == other.values.shape
             else np.nan
             for one, other in zip(before, after, strict=True)
         ]
     )
+
+
+def _floored(values: np.ndarray) -> np.ndarray:
+    return np.maximum(values, FLOOR * values.clip(min=0).sum())
 
 
 def opt_outs(maps: Sequence[HeatMap | None]) -> np.ndarray:
@@ -125,5 +132,3 @@ def unchanged(records: Sequence[Record]) -> Changed:
 def named_once(record: Record, place: int) -> str:
     """Who the patient is; the report or the image where no patient is named, and else somebody of their own."""
     return record.patient or record.study or record.name or f"record {place}"
-
-

@@ -10,7 +10,7 @@ from modalens.alignment.heatmaps import HeatMap, as_heat_map
 from modalens.alignment.perturbations import Changed
 from modalens.alignment.records import Record
 from modalens.alignment.regions import Size
-from modalens.alignment.sources import Given, highlighter_of
+from modalens.alignment.sources import Given, highlighter_of, pair_in_words
 from modalens.errors import InputError
 
 Pair = tuple[int, str]
@@ -29,19 +29,21 @@ class Pairs:
     @classmethod
     def of(cls, records: Sequence[Record]) -> Pairs:
         seen: dict[Any, int] = {}
-        keys = [(record.name or id(record.image), id(record.image) if not record.name else 0, record.steps) for record in records]
+        keys = [
+            (record.name or id(record.image), id(record.image) if not record.name else 0, record.steps)
+            for record in records
+        ]
         return cls(records, tuple(seen.setdefault(key, place) for place, key in enumerate(keys)))
 
     def of_change(self, change: Changed) -> list[Pair | None]:
         """The pair of every record under a change; None where it is left out."""
-        return [
-            None if phrase is None else (self.first[place], phrase) for place, phrase in enumerate(change.phrases)
-        ]
+        return [None if phrase is None else (self.first[place], phrase) for place, phrase in enumerate(change.phrases)]
 
     def maps(self, model: Any, wanted: Iterable[Pair], batch_size: int, advance: Callable[[int], None]) -> Maps:
-        """The model's heat map of every pair. Pictures are read once, one batch at a time.
+        """The model's heat map of every pair, each asked for once; pictures are read batch by batch.
 
-        Raises InputError where the model gives another number of maps than it was asked for, or one that is none.
+        Raises InputError where the model gives another number of maps than it was asked for, or one that is none. What the
+        model itself raises has a note of where it was.
         """
         ordered = sorted(set(wanted))
         found: Maps = {}
@@ -57,13 +59,22 @@ class Pairs:
             return [model.of(record, phrase) for record, phrase in zip(records, phrases, strict=True)]
         pixels = {place: self.records[place].pixels() for place, _ in batch}
         try:
-            given = list(highlighter_of(model)([pixels[place] for place, _ in batch], phrases))
+            found = highlighter_of(model)([pixels[place] for place, _ in batch], phrases)
+            given = list(found) if isinstance(found, Iterable) else None
         except Exception as error:
-            error.add_note(f"modalens.audit was asking for the heat maps of {len(batch)} pairs, the first one {records[0].where}.")
+            error.add_note(
+                f"modalens.audit was asking for the heat maps of {len(batch)} pairs, the first one {pair_in_words(records[0], phrases[0])}."
+            )
             raise
-        if len(given) != len(batch):
-            raise InputError(f"the model gave {len(given)} heat maps for {len(batch)} images and phrases: expected one for each pair.")
-        return [as_heat_map(one, record.where) for one, record in zip(given, records, strict=True)]
+        if given is None or len(given) != len(batch):
+            came = type(found).__name__ if given is None else f"{len(given)} heat maps"
+            raise InputError(
+                f"the model gave {came} for {len(batch)} images and phrases: expected a heat map for each pair."
+            )
+        return [
+            as_heat_map(one, pair_in_words(record, phrase))
+            for one, record, phrase in zip(given, records, phrases, strict=True)
+        ]
 
 
 def batched_pairs(pairs: Sequence[Pair], size: int) -> list[tuple[Pair, ...]]:

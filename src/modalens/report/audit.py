@@ -80,4 +80,6 @@ def write_audit_page(audit: Audited, path: str | Path) -> Path:
 
 
 def _said(value: Any) -> str:
-    return "; ".join(f"{name}: {one}" for name, one in value.items()) or "–" if isinstance(value, Mapping) else str(value)
+    return (
+        "; ".join(f"{name}: {one}" for name, one in value.items()) or "–" if isinstance(value, Mapping) else str(value)
+    )

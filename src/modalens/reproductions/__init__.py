@@ -10,6 +10,7 @@ from modalens.reproductions.result import Number, Reproduction, Section
 PAPERS = {
     "intershap": "Wenderoth et al., Measuring Cross-Modal Interactions in Multimodal Models, AAAI 2025",
     "fusion-gradient": "Azmat and Alessio, Feature Importance Estimation Using Gradient Based Method, IEEE NSS/MIC 2022",
+    "alignment": "McInerney et al., That's the Wrong Lung!, EMNLP 2022",
     "occlusion": "Gapp et al., What are You Looking at? Modality Contribution, Int J CARS 2025",
 }
 """The papers that are reproduced, by name."""

@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-
+from modalens.alignment.laterality import laterality_of
 from modalens.alignment.perturbations import STANDARD, Perturbation, perturbation_of
 from modalens.alignment.readers import read_records
 from modalens.alignment.records import Record
 from modalens.alignment.regions import Crop, Resize, Step
+from modalens.alignment.scoring import scores_of
 from modalens.errors import InputError
 from modalens.studyfile import checked
 from modalens.studyfile.content import AuditFile, RecordsSource
@@ -45,15 +46,23 @@ def read_audit(path: str | Path) -> AuditRun:
     Raises InputError with the file and line of what is wrong.
     """
     source, root, content = checked(path, AuditFile)
+    files: dict[Path, Any] = {}
     with at(source, root, ("model",)):
-        model = import_model(content.model, source.parent)
+        model = import_model(content.model, source.parent, files)
     with at(source, root, ("network",)):
-        network = None if content.network is None else import_model(content.network, source.parent)
+        network = None if content.network is None else import_model(content.network, source.parent, files)
     steps = _steps(content)
     with at(source, root, ("records",)):
         records = _read(content.records, source.parent, steps)
     with at(source, root, ("training",)):
         training = None if content.training is None else _read(content.training, source.parent, steps)
+    with at(source, root, ("crop",)):
+        for record in [*records, *(training or [])] if content.crop is not None else []:
+            _ = record.size
+    with at(source, root, ("scores",)):
+        scores_of(content.scores)
+    with at(source, root, ("language",)):
+        laterality_of(content.language)
     with at(source, root, ("perturbations",)):
         asked = STANDARD if content.perturbations is None else content.perturbations
         perturbations = tuple(_in_language(perturbation_of(one), content.language) for one in asked)

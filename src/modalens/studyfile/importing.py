@@ -14,12 +14,13 @@ from modalens.errors import InputError, nearest
 from modalens.models.where import source_line
 
 
-def import_model(reference: str, folder: Path) -> Any:
-    """The model that `file.py:name` or `package.module:name` refers to; a function without arguments is called for it.
+def import_model(reference: str, folder: Path, files: dict[Path, Any] | None = None) -> Any:
+    """The model that `file.py:name` or `package.module:name` refers to; a function without arguments is called for it. A file
+    in `files` is not run again, and what is run stands there: two names of one file then speak of the same objects.
 
     Raises InputError for a missing file, module or name, and for an error while importing.
     """
-    found = imported(reference, folder)
+    found = imported(reference, folder, files)
     code = getattr(found, "__code__", None)
     if code is None or code.co_argcount + code.co_kwonlyargcount or code.co_flags & 0x08:
         return found
@@ -27,12 +28,16 @@ def import_model(reference: str, folder: Path) -> Any:
         return found()
 
 
-def imported(reference: str, folder: Path) -> Any:
+def imported(reference: str, folder: Path, files: dict[Path, Any] | None = None) -> Any:
     """What `file.py:name` or `package.module:name` refers to."""
     where, _, name = reference.rpartition(":")
     if not where or not name:
         raise InputError(f"{reference!r} is no reference; write file.py:name or package.module:name.")
-    module = _imported_file(folder / where) if where.endswith(".py") else _imported_module(where, folder)
+    if where.endswith(".py"):
+        path, known = folder / where, {} if files is None else files
+        module = known[path] = known.get(path) or _imported_file(path)
+    else:
+        module = _imported_module(where, folder)
     if not hasattr(module, name):
         raise InputError(
             f"{where} has no {name!r}{nearest(name, [one for one in vars(module) if not one.startswith('_')])}."

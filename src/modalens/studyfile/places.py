@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from modalens.errors import InputError, listed, nearest
 from modalens.studyfile.content import Content
 

@@ -39,8 +39,8 @@ def contrastive(scores: Tensor, same: Tensor) -> Tensor:
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
-def global_scores(words: Tensor, regions: Tensor, padding: Tensor) -> Tensor:
-    """The cosine of each phrase's mean word and each picture's mean region, (phrase, picture)."""
+def global_scores(model: DualEncoder, words: Tensor, regions: Tensor, padding: Tensor) -> Tensor:
+    """The cosine of each whole phrase and each whole picture, (phrase, picture): projections of the mean word and region."""
     count = (~padding).sum(1, keepdim=True)
-    phrases = words.masked_fill(padding[..., None], 0.0).sum(1) / count
-    return F.normalize(phrases, dim=-1) @ F.normalize(regions.mean(1), dim=-1).T
+    phrases = model.whole_phrase(words.masked_fill(padding[..., None], 0.0).sum(1) / count)
+    return F.normalize(phrases, dim=-1) @ F.normalize(model.whole_picture(regions.mean(1)), dim=-1).T

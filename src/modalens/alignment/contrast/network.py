@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,11 @@ from modalens.alignment.regions import Size
 from modalens.errors import InputError, choice
 
 Published = Literal["published", "single"]
+
+POSITION, WORD = 0.5, 0.02
+"""The spread of first weights: positions as large as features, so that they count from the start; words so small that two of them
+stay alike until something in the pictures tells them apart.
+"""
 
 PADDING, UNKNOWN, MASKED = "<padding>", "<unknown>", "<mask>"
 
@@ -61,20 +66,19 @@ def split(phrase: str) -> list[str]:
 
 
 class Regions(nn.Module):
-    """A picture (n, 64, 64) as regions (n, 64 cells, features): three convolutions of stride 2, and a table of positions.
-
-    Without positions a convolution can't tell left from right, but for the picture's edges.
+    """A picture (n, 64, 64) as regions (n, 64 cells, features): three convolutions of 2 x 2 pixels without overlap or padding,
+    and a table of positions. A cell sees its own 8 x 8 pixels only, so that without positions nothing tells left from right.
     """
 
     def __init__(self, width: int = 64, *, positions: bool = True, grid: Size = (8, 8)) -> None:
         super().__init__()
         self.grid = grid
         self.layers = nn.Sequential(
-            nn.Conv2d(1, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
-            nn.Conv2d(32, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(1, 16, 2, stride=2), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.Conv2d(16, 32, 2, stride=2), nn.BatchNorm2d(32), nn.ReLU(),
+            nn.Conv2d(32, width, 2, stride=2), nn.BatchNorm2d(width), nn.ReLU(),
         )  # fmt: skip
-        self.positions = nn.Parameter(0.02 * torch.randn(grid[0] * grid[1], width)) if positions else None
+        self.positions = nn.Parameter(POSITION * torch.randn(grid[0] * grid[1], width)) if positions else None
         self.last = nn.Linear(width, width)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -90,7 +94,8 @@ class Sentence(nn.Module):
     def __init__(self, vocabulary: int, width: int = 64, longest: int = 32) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary, width, padding_idx=0)
-        self.places = nn.Parameter(0.02 * torch.randn(longest, width))
+        nn.init.normal_(self.words.weight, std=WORD)
+        self.places = nn.Parameter(WORD * torch.randn(longest, width))
         self.layer = nn.TransformerEncoderLayer(width, 4, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
         self.last = nn.Linear(width, width)
 
@@ -127,16 +132,23 @@ class DualEncoder(nn.Module):
             raise InputError('the published attention can opt out by a "vector" only; a "logit" needs attention="single".')
         self.regions, self.sentence, self.encode = regions, sentence, encode
         self.attention, self.temperature = attention, temperature
+        # The global loss has projections of its own: what a whole picture shows is no mean of what its regions are.
+        self.whole_phrase, self.whole_picture = nn.Linear(width, width), nn.Linear(width, width)
         self.nowhere = None
         if opt_out is not None:
             self.nowhere = nn.Parameter(0.1 * torch.randn(width) if opt_out == "vector" else torch.zeros(()))
 
+    @property
+    def grid(self) -> Size:
+        """Rows and columns of the regions."""
+        rows, columns = cast(Size, self.regions.grid)
+        return rows, columns
+
     def attend(self, words: Tensor, regions: Tensor, padding: Tensor) -> Attention:
         """Where each word looks, (..., words, cells)."""
         compat = "gloria" if self.attention == "published" else None
-        nowhere = None if self.nowhere is None else self.nowhere
         return local_attention(
-            words, regions, compat, opt_out=nowhere, padding=padding, temperature=self.temperature
+            words, regions, compat, opt_out=self.nowhere, padding=padding, temperature=self.temperature
         )
 
     def looks(self, images: Tensor, phrases: Sequence[str]) -> tuple[Attention, Words]:
@@ -160,7 +172,7 @@ class DualEncoder(nn.Module):
             whole = phrase_map(attention, words.padding)
         finally:
             self.train(was_training)
-        rows, columns = self.regions.grid
+        rows, columns = self.grid
         return [
             HeatMap(
                 values=whole.map[place].reshape(rows, columns).numpy(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,18 +21,23 @@ from modalens.alignment.contrast.losses import T3, fitting
 from modalens.alignment.contrast.network import MASKED, DualEncoder
 from modalens.alignment.laterality import mirror
 from modalens.alignment.records import Record
-from modalens.alignment.regions import Size, painted
+from modalens.alignment.regions import Size
 from modalens.errors import InputError
+
+Findings = frozenset[tuple[tuple[str, ...], str]]
+"""What the study of a picture shows: labels and the patient's side."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """One step's pairs: `records`, their pictures' `regions` (n, cells, features), words (n, words, features) with `padding`, and
-    `attention`, each phrase's in its own picture. `findings` holds what each picture's study shows, (label, side).
+    """One step's pairs: `records`, their `phrases` as the model read them, their pictures' `regions` (n, cells, features), words
+    (n, words, features) with `padding`, and `attention`, each phrase's in its own picture. `findings` holds what each picture's
+    study shows, (labels, side).
     """
 
     records: Sequence[Record]
-    findings: Sequence[frozenset[tuple[tuple[str, ...], str]]]
+    phrases: Sequence[str]
+    findings: Sequence[Findings]
     regions: Tensor
     words: Tensor
     padding: Tensor
@@ -46,7 +52,7 @@ class Remedy:
         return records
 
     def worded(self, record: Record, generator: np.random.Generator) -> str:
-        """The phrase of a record, at one step."""
+        """The phrase of a record, at one step; the record holds it as the remedies before have left it."""
         return record.phrase
 
     def prepared(self, model: DualEncoder, records: Sequence[Record], generator: np.random.Generator) -> Remedy:
@@ -71,16 +77,15 @@ class AbnormalOnly(Remedy):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSentences(Remedy):
-    """Every picture gets the sentences of another: no remedy, but the control that can learn nothing."""
+    """The sentences are dealt out anew among the pictures: no remedy, but the control that can learn nothing. What a sentence says
+    goes with it (labels, abnormal, laterality), boxes and masks stay with the picture.
+    """
 
     seed: int = 0
 
     def examples(self, records: Sequence[Record]) -> Sequence[Record]:
         order = np.random.default_rng(np.random.SeedSequence((self.seed, 12))).permutation(len(records))
-        return [
-            replace(record, phrase=records[other].phrase, labels=records[other].labels)
-            for record, other in zip(records, order, strict=True)
-        ]
+        return [_saying(record, records[other]) for record, other in zip(records, order, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,20 +97,27 @@ class MaskedWords(Remedy):
     share: float = 0.3
     only: frozenset[str] | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise InputError(f"MaskedWords: share is that of the words that are hidden, 0 to 1; {self.share} came.")
+
     def worded(self, record: Record, generator: np.random.Generator) -> str:
         words = record.phrase.split()
+        gone = np.array([word == MASKED for word in words])
         hidden = generator.random(len(words)) < self.share
         if self.only is not None:
             hidden &= [re.sub(r"\W", "", word).lower() in self.only for word in words]
-        if hidden.all():
-            hidden[int(generator.integers(len(words)))] = False
+        if (hidden | gone).all():  # one word is always left
+            hidden[generator.choice(np.flatnonzero(~gone))] = False
         return " ".join(MASKED if hide else word for word, hide in zip(words, hidden, strict=True))
 
 
 def masked_entities(share: float = 0.5, entities: Sequence[str] = ()) -> MaskedWords:
     """Hide this share of the words that name clinical entities."""
     if not entities:
-        raise InputError("masked_entities: give the words that name clinical entities, such as the labels of your records.")
+        raise InputError(
+            "masked_entities: give the words that name clinical entities, such as the labels of your records."
+        )
     return MaskedWords(share=share, only=frozenset(word.lower() for word in entities))
 
 
@@ -125,9 +137,10 @@ class Mismatch(Remedy):
     def loss(self, model: DualEncoder, batch: Batch, generator: np.random.Generator) -> Tensor | float:
         # Only phrases that speak of a finding: what is denied is nowhere to be seen in its own picture either.
         matched = torch.tensor([record.of_finding for record in batch.records])
-        others = np.roll(np.arange(len(batch.records)), 1)
-        kinds = [{labels for labels, _ in found} for found in batch.findings]
-        absent = torch.tensor([record.labels not in kinds[other] for record, other in zip(batch.records, others, strict=True)])
+        others = np.roll(np.arange(len(batch.records)), 1).tolist()
+        absent = torch.tensor(
+            [not _sides(batch.findings[other], record) for record, other in zip(batch.records, others, strict=True)]
+        )
         elsewhere = model.attend(batch.words, batch.regions[others], batch.padding)
         own = phrase_map(batch.attention, batch.padding).opt_out[matched]
         other = phrase_map(elsewhere, batch.padding).opt_out[matched & absent]
@@ -137,20 +150,25 @@ class Mismatch(Remedy):
 @dataclass(frozen=True, kw_only=True)
 class HardNegatives(Remedy):
     """Left for right: a phrase must fit its picture better than the same phrase with the sides swapped, unless that is true as
-    well. - log sigmoid(T3 (score - score of the swapped)).
+    well: - log sigmoid(T3 (score - score of the swapped)), for phrases that have a mirror.
     """
 
     weight: float = 1.0
 
     def loss(self, model: DualEncoder, batch: Batch, generator: np.random.Generator) -> Tensor | float:
-        swapped = [None if _both_sides(found, record) else mirror(record.phrase) for record, found in zip(batch.records, batch.findings, strict=True)]
+        swapped = [
+            None if _sides(found, record) >= {"left", "right"} else mirror(phrase)
+            for phrase, record, found in zip(batch.phrases, batch.records, batch.findings, strict=True)
+        ]
         rows = [place for place, phrase in enumerate(swapped) if phrase is not None]
         if not rows:
             return 0.0
         encoded = model.encode([phrase for phrase in swapped if phrase is not None])
         words, regions = model.sentence(encoded), batch.regions[rows]
         false = fitting(words, model.attend(words, regions, encoded.padding), regions, encoded.padding)
-        true = fitting(batch.words[rows], Attention(*(part[rows] for part in batch.attention)), regions, batch.padding[rows])
+        true = fitting(
+            batch.words[rows], Attention(*(part[rows] for part in batch.attention)), regions, batch.padding[rows]
+        )
         return self.weight * F.softplus(T3 * (false - true)).mean()
 
 
@@ -163,21 +181,30 @@ class FewBoxes(Remedy):
     shots: int = 30
     weight: float = 1.0
     records: Sequence[Record] | None = None
-    _pixels: Tensor | None = field(default=None, repr=False)
-    _inside: Tensor | None = field(default=None, repr=False)
+    _pixels: Tensor | None = field(default=None, repr=False, compare=False)
+    _inside: Tensor | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.shots < 1:
+            raise InputError(f"FewBoxes: shots is the number of annotated records, 1 or more; {self.shots} came.")
 
     def prepared(self, model: DualEncoder, records: Sequence[Record], generator: np.random.Generator) -> Remedy:
-        located = [record for record in (self.records or records) if record.located]
-        if len(located) < 1 or (self.records is None and len(located) < self.shots):
-            raise InputError(f"FewBoxes: {self.shots} records with a region are needed; {len(located)} have one.")
+        given = records if self.records is None else self.records
+        located = [record for record in given if record.located and record.truth.any()]  # it may have been cropped away
+        needed = self.shots if self.records is None else 1
+        if len(located) < needed:
+            raise InputError(f"FewBoxes: {needed} records with a region are needed; {len(located)} have one.")
         if self.records is None:
             located = [located[place] for place in generator.permutation(len(located))[: self.shots]]
-        pixels = torch.from_numpy(np.stack([record.pixels() for record in located]).astype(np.float32))
-        inside = torch.tensor(np.stack([cells_inside(record, model.regions.grid) for record in located]))
-        return replace(self, records=located, _pixels=pixels, _inside=inside.float().flatten(1))
+        grid = cast(Size, model.regions.grid)
+        inside = torch.from_numpy(np.stack([cells_inside(record, grid) for record in located]).astype(np.float32))
+        return replace(self, records=located, _pixels=pixels_of(located), _inside=inside.flatten(1))
 
     def loss(self, model: DualEncoder, batch: Batch, generator: np.random.Generator) -> Tensor | float:
-        assert self._pixels is not None and self._inside is not None and self.records is not None
+        if self._pixels is None or self._inside is None or self.records is None:
+            raise InputError(
+                "FewBoxes: `prepared` draws the boxes onto the model's regions; call it before the first loss."
+            )
         found = model(self._pixels, [record.phrase for record in self.records])
         # Attention that opted out is not inside either.
         return self.weight * -(found.map * self._inside).sum(-1).clamp(min=1e-6).log().mean()
@@ -187,15 +214,40 @@ def cells_inside(record: Record, grid: Size) -> np.ndarray:
     """The share of every cell of a grid, (rows, columns), that a record's region covers."""
     height, width = record.size
     rows, columns = grid
-    if height % rows or width % columns:
-        scale = np.array([columns / width, rows / height] * 2)
-        return painted(record.seen_boxes * scale, grid).astype(float)
-    return record.truth.reshape(rows, height // rows, columns, width // columns).mean(axis=(1, 3))
+    return _shares(rows, height) @ record.truth @ _shares(columns, width).T
 
 
-def _both_sides(found: frozenset[tuple[tuple[str, ...], str]], record: Record) -> bool:
-    """Whether the picture shows what the phrase speaks of on both sides."""
-    return {(record.labels, "left"), (record.labels, "right")} <= found
+def pixels_of(records: Sequence[Record]) -> Tensor:
+    """The pictures of records (n, ...), as the model sees them. Raises InputError where they are of unequal size."""
+    pictures = [record.pixels() for record in records]
+    for record, picture in zip(records, pictures, strict=True):
+        if picture.shape != pictures[0].shape:
+            raise InputError(
+                f"{record.where}: its image has the shape {picture.shape}, that of {records[0].where} {pictures[0].shape}: "
+                "bring all to one size, such as record.through(*letterbox(record.original_size, (64, 64)))."
+            )
+    return torch.from_numpy(np.stack(pictures).astype(np.float32))
+
+
+def _shares(cells: int, pixels: int) -> np.ndarray:
+    """How much of each of so many equal cells each pixel of a line fills, (cells, pixels)."""
+    edges = np.linspace(0, pixels, cells + 1)
+    start = np.arange(pixels)
+    shared = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
+    return np.clip(shared, 0, None) * cells / pixels
+
+
+def _saying(record: Record, other: Record) -> Record:
+    """A record with another's sentence, and what that says."""
+    return replace(
+        record, phrase=other.phrase, labels=other.labels, abnormal=other.of_finding, laterality=other.laterality
+    )
+
+
+def _sides(found: Findings, record: Record) -> set[str]:
+    """The sides on which a picture shows something that a record's phrase speaks of; empty where it shows nothing of it."""
+    sides = {side for labels, side in found if labels == record.labels or set(labels) & set(record.labels)}
+    return sides | {"left", "right"} if "both" in sides else sides
 
 
 def _cross_entropy(mass: Tensor, wanted: float) -> Tensor | float:

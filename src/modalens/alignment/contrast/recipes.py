@@ -1,0 +1,128 @@
+"""How a dual encoder of the phantom is made: the failures of published models, each with its cause, and what repairs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from modalens.alignment.contrast.learning import learn
+from modalens.alignment.contrast.network import DualEncoder, Vocabulary, small_dual_encoder
+from modalens.alignment.contrast.remedies import (
+    AbnormalOnly,
+    FewBoxes,
+    HardNegatives,
+    MaskedWords,
+    Mismatch,
+    RandomSentences,
+    Remedy,
+    masked_entities,
+)
+from modalens.alignment.phantom import FINDINGS, Phantom
+from modalens.alignment.records import Record
+from modalens.errors import choice
+
+STUDIES, STEPS = 3000, 600
+"""Training studies, and steps of training."""
+
+STRIPPED = 0.95
+"""The share of training sentences without "left" and "right" in the second failure."""
+
+VOCABULARY = Vocabulary.of(record.phrase for record in Phantom().records(400, seed=0))
+"""All words of the phantom's sentences."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """words: what it stands for. phantom: the training studies. network: the arguments of `small_dual_encoder`. remedies: what is
+    added to the training. failure: whether its highlights are expected not to follow left and right.
+    """
+
+    words: str
+    phantom: Phantom = field(default_factory=Phantom)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    remedies: tuple[Remedy, ...] = ()
+    failure: bool = False
+
+    def records(self, studies: int, seed: int) -> list[Record]:
+        """The training records; tests draw theirs from other seeds."""
+        return self.phantom.records(studies, seed=1000 + seed, prefix="training")
+
+
+STRIPPED_REPORTS = Phantom(stripped=STRIPPED)
+PUBLISHED = {"attention": "published"}
+
+RECIPES: Mapping[str, Recipe] = {
+    "published": Recipe(
+        words="published attention, no positions", network=PUBLISHED | {"positions": False}, failure=True
+    ),
+    "published, positions": Recipe(words="published attention, positions", network=PUBLISHED),
+    "published, stripped": Recipe(
+        words="published attention, positions, reports without sides",
+        phantom=STRIPPED_REPORTS,
+        network=PUBLISHED,
+        failure=True,
+    ),
+    "published, stripped, boxes": Recipe(
+        words="the same, with 30 boxes",
+        phantom=STRIPPED_REPORTS,
+        network=PUBLISHED,
+        remedies=(FewBoxes(),),
+        failure=True,
+    ),
+    "published, stripped, hard negatives": Recipe(
+        words="the same, with left/right hard negatives and no boxes",
+        phantom=STRIPPED_REPORTS,
+        network=PUBLISHED,
+        remedies=(HardNegatives(),),
+    ),
+    "single": Recipe(words="single softmax, positions"),
+    "single, stripped": Recipe(
+        words="single softmax, positions, reports without sides", phantom=STRIPPED_REPORTS, failure=True
+    ),
+    "single, stripped, boxes": Recipe(
+        words="the same, with 30 boxes", phantom=STRIPPED_REPORTS, remedies=(FewBoxes(),), failure=True
+    ),
+    "repaired": Recipe(
+        words="single softmax, positions, reports without sides, hard negatives and 30 boxes",
+        phantom=STRIPPED_REPORTS,
+        remedies=(HardNegatives(), FewBoxes()),
+    ),
+    "random sentences": Recipe(
+        words="single softmax, trained on other patients' sentences", remedies=(RandomSentences(),), failure=True
+    ),
+    "masked words": Recipe(words="published attention, positions, 30 % of words masked", network=PUBLISHED, remedies=(MaskedWords(),)),
+    "masked entities": Recipe(
+        words="published attention, positions, 50 % of findings' names masked",
+        network=PUBLISHED,
+        remedies=(masked_entities(0.5, FINDINGS),),
+    ),
+    "abnormal only": Recipe(
+        words="published attention, positions, sentences of findings only", network=PUBLISHED, remedies=(AbnormalOnly(),)
+    ),
+    "opt-out, published": Recipe(words="published attention, an extra region to opt out", network=PUBLISHED | {"opt_out": "vector"}),
+    "opt-out, logit": Recipe(words="single softmax, a logit to opt out", network={"opt_out": "logit"}),
+    "opt-out, mismatch": Recipe(
+        words="the same, with the mismatch loss", network={"opt_out": "logit"}, remedies=(Mismatch(),)
+    ),
+}  # fmt: skip
+"""By name, in the order of the story."""
+
+
+def trained(
+    name: str, seed: int = 0, *, studies: int = STUDIES, steps: int = STEPS, progress: bool | None = None
+) -> tuple[DualEncoder, list[Record]]:
+    """A model of a recipe, and the records that it was trained on; the same seed gives the same model.
+
+    name: one of `RECIPES`; another raises InputError.
+    """
+    choice("recipe", name, RECIPES)
+    recipe = RECIPES[name]
+    records = recipe.records(studies, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = small_dual_encoder(VOCABULARY, **recipe.network)
+    learn(model, records, remedies=recipe.remedies, steps=steps, seed=seed, progress=progress)
+    return model, records

@@ -33,7 +33,10 @@ StudyPath = Annotated[Path, typer.Argument(help="The study file (YAML): model, i
 @app.command()
 def demo(
     problem: Annotated[
-        str, typer.Option(help="dermoscopy, dermoscopy-pairs, tcga, alzheimer, nafld or openi; phantom audits an image-text model.")
+        str,
+        typer.Option(
+            help="dermoscopy, dermoscopy-pairs, tcga, alzheimer, nafld or openi; phantom audits an image-text model."
+        ),
     ] = "dermoscopy",
     output: Annotated[Path, typer.Option(help="Folder for the explanation, figures and page.")] = Path("modalens-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,

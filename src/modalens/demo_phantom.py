@@ -29,7 +29,9 @@ def run_phantom(folder: Path, *, seed: int = 0, console: Console) -> dict[str, A
     folder = open_folder(folder)
     test = Phantom().records(TESTS, seed=5000 + seed)
     console.print(
-        f"[bold]A chest phantom: does the highlighted region show what the sentence says?[/bold]\n{TESTS} drawn patients with their reports; in three of ten with findings both lungs show the same kind, so that only the text can choose. "
+        f"[bold]A chest phantom: does the highlighted region show what the sentence says?[/bold]\n{TESTS} drawn patients with their reports; in three "
+        f"of ten with findings both lungs show the same kind, "
+        "so that only the text can choose. "
         "Two models learn from reports of which 95 % leave out “left” and “right”: one as published, one repaired.",
         highlight=False,
     )
@@ -46,7 +48,8 @@ def run_phantom(folder: Path, *, seed: int = 0, console: Console) -> dict[str, A
         found[name].write(open_folder(folder / name))
     console.print(_beside(found))
     console.print(
-        f"\nDone in {time.perf_counter() - started:.0f} s. Open {folder / 'failing' / 'audit.html'} and {folder / 'repaired' / 'audit.html'}; the phantom is drawn in {folder / 'phantom.png'}.",
+        f"\nDone in {time.perf_counter() - started:.0f} s. "
+        f"Open {folder / 'failing' / 'audit.html'} and {folder / 'repaired' / 'audit.html'}; the phantom is drawn in {folder / 'phantom.png'}.",
         highlight=False,
         soft_wrap=True,
     )
@@ -56,7 +59,15 @@ def run_phantom(folder: Path, *, seed: int = 0, console: Console) -> dict[str, A
 def _beside(found: dict[str, Audit]) -> Table:
     """The end-points of both models."""
     shown = Table(title="Before and after", title_justify="left")
-    for column in ("model", "flip rate (bilateral)", "interval", "AUROC", "J of the swap", "wrong lung", "wrong lung after the swap"):
+    for column in (
+        "model",
+        "flip rate (bilateral)",
+        "interval",
+        "AUROC",
+        "J of the swap",
+        "wrong lung",
+        "wrong lung after the swap",
+    ):
         shown.add_column(column)
     for name, one in found.items():
         low, high = one.interval.flip_rate.values

@@ -93,13 +93,17 @@ def test_what_is_least_told_has_the_marginals_and_no_way_from_it_leads_lower(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_against_dit(seed: int) -> None:
-    """Where nothing is impossible: elsewhere dit's optimiser stops above the optimum, at another place in every run."""
+    """dit's optimiser starts at random and may stop short of the optimum, where synergy is largest: the best of several runs."""
     dit = pytest.importorskip("dit", reason="the oracle dit is not installed")
     joint = drawn(seed, 2, 2 + seed % 2, 3)
     outcomes = [(str(a), str(b), str(y)) for y, a, b in np.ndindex(*joint.shape)]
-    oracle = dit.pid.PID_BROJA(dit.Distribution(outcomes, joint.ravel()), [[0], [1]], [2])
-    expected = [float(oracle.get_pi(node)) for node in (((0,), (1,)), ((0,),), ((1,),), ((0, 1),))]
-    assert atoms(decomposed(joint)) == pytest.approx(expected, abs=1e-3)
+    nodes = (((0,), (1,)), ((0,),), ((1,),), ((0, 1),))
+    ours, runs = atoms(decomposed(joint)), []
+    while len(runs) < 8 and (not runs or max(runs)[0] < ours[3] - 1e-3):
+        oracle = dit.pid.PID_BROJA(dit.Distribution(outcomes, joint.ravel()), [[0], [1]], [2])
+        found = [float(oracle.get_pi(node)) for node in nodes]
+        runs.append((found[3], found))
+    assert ours == pytest.approx(max(runs)[1], abs=1e-3)
 
 
 def test_features_are_clustered_and_the_seed_decides_how() -> None:

@@ -1,20 +1,29 @@
 """Nuclei of a real fluorescence image, and sentences that name one of them: by its place, its size or its brightness.
 
-Every picture holds several nuclei, so that only the text can choose; the truth is the nucleus' own mask.
+Every picture holds several nuclei, so that only the text can choose; the truth is the nucleus' own mask. A map of brightness,
+which shows them all whatever is said, has a high AUROC already: it is the baseline to beat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, cast
 
 import numpy as np
+import torch
 from PIL import Image as Pictures
 from scipy import ndimage
+from torch import Tensor, nn
 
+from modalens.alignment.attention import phrase_map
+from modalens.alignment.contrast.learning import learn
+from modalens.alignment.contrast.network import DualEncoder, Sentence, Vocabulary
+from modalens.alignment.contrast.remedies import Batch, Remedy, cells_inside
 from modalens.alignment.records import Record
+from modalens.alignment.regions import Size
 from modalens.datasets.packages import folder
 from modalens.errors import InputError, choice
 
@@ -41,6 +50,9 @@ CLEARLY = np.log(1.2)
 SEEN = 0.5
 """The share of a nucleus that a picture must show before a sentence names it."""
 
+CELL = 8
+"""Pixels a side of a cell of the encoder's maps."""
+
 Kind = Literal["place", "size", "brightness"]
 
 
@@ -49,7 +61,7 @@ def nuclei(split: Literal["train", "test"] = "train", *, windows: int = 1500, se
 
     One image of 512 x 512 pixels with 125 nuclei. Training pictures are windows of its left part, drawn anywhere, flipped,
     turned, and made brighter or darker; the sentences are made afterwards, of the picture as it then is. Test pictures are
-    18 windows of its right part, side by side. Between the two lies a gap: no nucleus has a pixel in both. It is still one
+    18 windows of its right part, side by side; of two nothing can be said. Between the two lies a gap: no nucleus has a pixel in both. It is still one
     image of one slide: scores say how well a model does on this image, not on others.
 
     Args:
@@ -71,7 +83,7 @@ def nuclei(split: Literal["train", "test"] = "train", *, windows: int = 1500, se
     MICCAI 2018, arXiv:1806.03535.
 
     >>> from modalens.datasets.packages import absent
-    >>> absent("stardist") != () or len({record.image_id for record in nuclei("test")}) == 18
+    >>> absent("stardist") != () or len({record.image_id for record in nuclei("test")}) == 16
     True
     """
     choice("split", split, ("train", "test"))
@@ -80,9 +92,7 @@ def nuclei(split: Literal["train", "test"] = "train", *, windows: int = 1500, se
     slide = Slide.read()
     generator = np.random.default_rng(np.random.SeedSequence((seed, 31)))
     pictures = slide.drawn(windows, generator) if split == "train" else slide.tiles()
-    return [
-        record for number, picture in enumerate(pictures) for record in picture.records(f"nuclei-{split}-{number}")
-    ]
+    return [record for number, picture in enumerate(pictures) for record in picture.records(f"nuclei-{split}-{number}")]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -215,3 +225,84 @@ def _first(values: np.ndarray, margin: float) -> int | None:
     """Which value is the greatest; None where it does not exceed the next by the margin."""
     *_, second, first = np.argsort(values)
     return int(first) if values[first] - values[second] > margin else None
+
+
+def brightness(images: Sequence[np.ndarray], phrases: Sequence[str]) -> list[np.ndarray]:
+    """The pictures themselves as heat maps: all nuclei, whatever the phrase. A baseline for `ml.audit`."""
+    return list(images)
+
+
+def nuclei_encoder(
+    records: Sequence[Record] | None = None,
+    *,
+    masks: float = 4.0,
+    steps: int = 400,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> DualEncoder:
+    """A dual encoder of nuclei and sentences, trained on one CPU thread in about a minute.
+
+    Trained by its contrastive loss alone (masks=0) it does not learn where nuclei are: a sentence such as "The brightest nucleus."
+    is true of nearly every picture, so that the pairs of a batch hold little to be told apart. The masks of the training records
+    say where to look.
+
+    Args:
+        records: of training; those of `nuclei("train", seed=seed)` by default.
+        masks: the weight of the masks in the loss (`OwnRegion`).
+        steps: of training, of 32 pictures each. seed: of weights, pictures and batches. progress: a progress bar.
+
+    Returns:
+        The encoder, in evaluation mode: maps of 10 x 10 cells.
+
+    Raises:
+        InputError: as `nuclei` and `learn` do.
+    """
+    records = nuclei("train", seed=seed) if records is None else records
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        vocabulary = Vocabulary.of(record.phrase for record in records)
+        model = DualEncoder(Neighbours(), Sentence(len(vocabulary)), vocabulary.encode)
+    remedies = (OwnRegion(weight=masks),) if masks else ()
+    return learn(model, records, remedies=remedies, steps=steps, seed=seed, progress=progress)
+
+
+class Neighbours(nn.Module):
+    """A picture (n, 80, 80) as regions (n, 100 cells, features): three convolutions of stride 2, a table of positions, and a
+    transformer layer, by which cells see one another: no cell knows by itself whether its nucleus is the largest.
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.grid = (WINDOW // CELL, WINDOW // CELL)
+        channels = (1, 16, 32, width)
+        self.layers = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(one, next_one, 5, stride=2, padding=2), nn.BatchNorm2d(next_one), nn.ReLU())
+                for one, next_one in pairwise(channels)
+            )
+        )
+        self.positions = nn.Parameter(0.5 * torch.randn(self.grid[0] * self.grid[1], width))
+        self.first = nn.Linear(width, width)
+        self.compared = nn.TransformerEncoderLayer(width, 4, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        cells = self.layers(images[:, None]).flatten(2).transpose(1, 2)
+        return self.compared(self.first(cells + self.positions))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnRegion(Remedy):
+    """Every phrase's attention should fall into its own region: - log of the share that does, of a step's located records. Unlike
+    `FewBoxes`, for when all training records have a region.
+    """
+
+    weight: float = 1.0
+
+    def loss(self, model: DualEncoder, batch: Batch, generator: np.random.Generator) -> Tensor | float:
+        located = [place for place, record in enumerate(batch.records) if record.located]
+        if not located:
+            return 0.0
+        grid = cast(Size, model.regions.grid)
+        inside = torch.tensor(np.stack([cells_inside(batch.records[place], grid) for place in located])).flatten(1)
+        maps = phrase_map(batch.attention, batch.padding).map[located]
+        return self.weight * -(maps * inside.to(maps)).sum(-1).clamp(min=1e-6).log().mean()

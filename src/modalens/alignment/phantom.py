@@ -40,7 +40,7 @@ NEGATIVE = {
     "cardiomegaly": ("The heart is normal.", "No cardiomegaly."),
 }
 
-SIDE_WORDS = re.compile(r"\b(left|right)\b ?", re.IGNORECASE)
+SIDE_WORDS = re.compile(r" on the (?:left|right)\b|\b(?:left|right)\b ?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)

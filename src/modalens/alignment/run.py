@@ -233,8 +233,8 @@ def _words(texts: Any) -> np.ndarray:
 
 def _named_apart(asked: Sequence[Perturbation]) -> Sequence[Perturbation]:
     names = [one.name for one in asked]
-    for name in {*names, AS_IT_IS}:
-        if (names + [AS_IT_IS]).count(name) > 1:
+    for name in names:
+        if [*names, AS_IT_IS].count(name) > 1:
             raise InputError(f"two perturbations are named {name!r}: give each once, or one of your own another name.")
     return asked
 

@@ -86,10 +86,7 @@ def scores_of(given: Sequence[str | Named] | Mapping[str, Own] | None) -> tuple[
         return STANDARD
     if isinstance(given, str):
         raise InputError(f"scores={given!r}: give a list of names, such as [{given!r}].")
-    if isinstance(given, Mapping):
-        found = [_own(name, own) for name, own in given.items()]
-    else:
-        found = [_parsed(name) for name in given]
+    found = [_own(*one) for one in given.items()] if isinstance(given, Mapping) else [_parsed(one) for one in given]
     names = [one.name for one in found]
     for name in names:
         if names.count(name) > 1:

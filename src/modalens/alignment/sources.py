@@ -70,7 +70,8 @@ class PatchText:
         rows = (len(images), len(phrases)) == (len(patches), len(texts))
         if patches.ndim != 4 or texts.ndim != 2 or patches.shape[-1] != texts.shape[-1] or not rows:
             raise InputError(
-                f"PatchText: for n = {len(images)} pairs, patches must be (n, rows, columns, features), or (n, patches, features) with grid=(rows, columns), and texts (n, features) of equally many features; {patches.shape} and {texts.shape} came."
+                f"PatchText: for n = {len(images)} pairs, patches must be (n, rows, columns, features), or (n, patches, features) with grid=(rows, columns), "
+                f"and texts (n, features) of equally many features; {patches.shape} and {texts.shape} came."
             )
         cosine = np.einsum("nrcd,nd->nrc", _unit(patches), _unit(texts))
         return [HeatMap(values=values, extent=self.extent) for values in cosine]
@@ -103,7 +104,8 @@ class Occluded:
     """Occlusion maps of `ml.explain`: by how much the model's output falls where a patch is hidden.
 
     model: takes `image` and `text` by these keywords, images (n, ...) and a list of phrases -> (n,) or (n, outputs). patch: pixels
-    a side. background: what stands in for a hidden patch, {"image": ..., "text": ...}. neutral: phrases that say nothing of a place; with them,
+    a side. background: other images and phrases, {"image": ..., "text": ...}, whose mean stands in for a hidden patch; None is each
+    image's own mean. neutral: phrases that say nothing of a place; with them,
     the map is that of the *interaction* of each patch with the text: the occlusion with the phrase, less the mean occlusion with a
     neutral one, which is all that an image alone explains. output: which one, its number. settings: what else `explain` takes.
 
@@ -147,7 +149,10 @@ class Occluded:
         from modalens.pipeline import explain
 
         stacked = np.stack([image if image.ndim == 3 else image[None] for image in images]).astype(np.float32)
-        settings: dict[str, Any] = {"background": self.background, "progress": False} | dict(self.settings)
+        settings: dict[str, Any] = {"background": self.background, "progress": False}
+        if self.background is None:  # what stands in for a patch must not depend on who else is in the batch
+            settings["baseline"] = {self.image: "sample_mean", self.text: "mask_token"}
+        settings |= self.settings
         explanation = explain(
             self.model,
             {self.image: stacked, self.text: list(phrases)},

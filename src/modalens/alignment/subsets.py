@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -64,11 +64,11 @@ def counterparts(records: Sequence[Record]) -> list[int | None]:
 
 
 def _counterparts(records: Sequence[Record], sides: Sequence[Side]) -> list[int | None]:
-    first: dict[tuple[str | int, frozenset[str], Side], int] = {}
+    first: dict[tuple[Hashable, frozenset[str], Side], int] = {}
     for index, (record, side) in enumerate(zip(records, sides, strict=True)):
-        first.setdefault((_picture(record), frozenset(record.labels), side), index)
+        first.setdefault((_as_seen(record), frozenset(record.labels), side), index)
     return [
-        first.get((_picture(record), frozenset(record.labels), MIRRORED[side])) if side and record.labels else None
+        first.get((_as_seen(record), frozenset(record.labels), MIRRORED[side])) if side and record.labels else None
         for record, side in zip(records, sides, strict=True)
     ]
 
@@ -79,6 +79,11 @@ def _one_side(record: Record) -> Side:
         return ""
     side = record.side
     return side if side in MIRRORED else ""
+
+
+def _as_seen(record: Record) -> Hashable:
+    """What tells this image from others as the model sees it: a region of one lies elsewhere after other steps."""
+    return _picture(record), record.steps
 
 
 def _picture(record: Record) -> str | int:

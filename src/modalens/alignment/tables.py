@@ -21,13 +21,15 @@ TITLES = {
 }  # fmt: skip
 
 SCORE_NOTES = (
-    "Means over sentences, in brackets the interval by drawing patients anew. AUROC and AP over the image's pixels; precision, recall and IoU of the brightest share of pixels, ties shared; pointing: the "
-    "brightest pixel lies in the region; CNR: contrast to noise; wrong lung: more of the map in the wrong half, of one-sided regions (lower is better); entropy in nats.",
+    "Means over sentences, in brackets the interval by drawing patients anew. AUROC and AP over the image's pixels; "
+    "precision, recall and IoU of the brightest share of pixels, ties shared; pointing: the brightest pixel lies in the region; "
+    "CNR: contrast to noise; wrong lung: more of the map in the wrong half, of one-sided regions (lower is better); entropy in nats.",
     "“can reach” is the mean over regions of the lowest and highest that any map could have. Baselines know nothing of the text.",
 )
 
 DELTA_NOTES = (
-    "Changes on the sentences that were changed, beside those of a map that follows the text perfectly (attainable); J: how far the map moves, 1/2 sum (p - q) ln(p/q), 0 for a model that does not read.",
+    "Changes on the sentences that were changed, beside those of a map that follows the text perfectly (attainable); "
+    "J: how far the map moves, 1/2 sum (p - q) ln(p/q), 0 for a model that does not read.",
 )
 
 

@@ -60,7 +60,7 @@ def _sides(audit: Audit) -> str:
     if not count:
         return _one_sided(audit)
     rate = _with_interval(float(audit.flip_rate), audit.interval.flip_rate.values)
-    measured = f"in images with the same finding in both lungs they are in the lung that is named, and go to the other one when left and right are exchanged, in {rate} of {_sentences(count)}"
+    measured = f"in images with the same finding in both lungs they are in the lung that is named, and go to the other one when the two are exchanged, in {rate} of {_sentences(count)}"
     verdict = follows(audit)
     if verdict:
         return f"The highlights follow {LEFT_RIGHT}: {measured}."
@@ -83,7 +83,10 @@ def _one_sided(audit: Audit) -> str:
         )
         for condition in (AS_IT_IS, SWAP)
     )
-    measured = f"no image shows the same finding in both lungs, so this is the weaker test, on {_sentences(count)} of one lung: the maps move by {moved:.3f} nats when the two are exchanged; they are in the wrong lung in {before}, and after the exchange in {after}"
+    measured = (
+        f"no image shows the same finding in both lungs, so this is the weaker test, on {_sentences(count)} of one lung: "
+        f"the maps move by {moved:.3f} nats when the two are exchanged; they are in the wrong lung in {before}, and after the exchange in {after}"
+    )
     if np.isnan(audit.interval.moved.sel(condition=SWAP).values).any():
         return (
             f"Too few patients have a region in one lung to say whether the highlights follow {LEFT_RIGHT}: {measured}."
@@ -120,7 +123,7 @@ def _region(audit: Audit) -> str:
     if np.isnan(reached):
         return "No score against the regions is defined; the table of what is not counted says why."
     best = str(beaten.baseline.values[int(np.nanargmax(beaten.values))])
-    low, high = audit.interval.gains.sel(at, baseline=best).values
+    low, high = audit.interval.gains.sel(at | {"baseline": best}).values
     than = f"the best map that ignores the text ({best})"
     measured = f"AUROC {reached:.2f} beside {float(beaten.sel(baseline=best)):.2f}, {_signed(reached - float(beaten.sel(baseline=best)))}"
     if np.isnan([low, high]).any():
@@ -147,7 +150,10 @@ def _weights(audit: Audit) -> str:
     """Is the agreement due to what the model has learned?"""
     found = audit.randomised
     if found is None:
-        return "Random weights were not tried, since no torch module with weights is seen in the model: give network=. Agreement with boxes is plausibility; without that check it is no sign of faithfulness."
+        return (
+            "Random weights were not tried, since no torch module with weights is seen in the model: give network=. "
+            "Agreement with boxes is plausibility; without that check it is no sign of faithfulness."
+        )
     trained, drawn = (float(found.sel(score="auroc")[level]) for level in (0, -1))
     if np.isnan([trained, drawn]).any():
         return ""
@@ -180,12 +186,12 @@ def _opt_out(audit: Audit) -> str:
 
 def _constant(audit: Audit) -> str:
     """How many maps rank nothing."""
-    count = int(audit.data.constant.sum())
+    count = int((audit.data.constant & audit.data.member.sel(subset="all")).sum())
     if not count:
         return ""
     verb = "is the same everywhere: it ranks" if count == 1 else "are the same everywhere: they rank"
     return (
-        f"{count} of {audit.data.sizes['record']} maps {verb} no pixel above another, which counts as an AUROC of .5."
+        f"{count} of {audit.counted()} maps {verb} no pixel above another, which counts as an AUROC of .5."
     )
 
 

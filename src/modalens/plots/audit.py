@@ -73,7 +73,8 @@ def audit_figure(audit: Audited, *, records: Sequence[int] | None = None) -> Fig
         figure = Figure(figsize=(8.4, 3.4 + 2.3 * len(chosen)), layout="constrained")
         above: Any = figure
         if chosen:
-            above, below = figure.subfigures(2, 1, height_ratios=[3.4, 2.3 * len(chosen)]).tolist()
+            halves: Any = figure.subfigures(2, 1, height_ratios=[3.4, 2.3 * len(chosen)])
+            above, below = halves
             axes = below.subplots(len(chosen), 1 + len(audit.maps), squeeze=False)
             for row, place in zip(axes, chosen, strict=True):
                 _beside(audit, place, row)

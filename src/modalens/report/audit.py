@@ -29,13 +29,16 @@ class Audited(Protocol):
 
 
 WORDS = (
-    "Each sentence was shown to the model with its image, and then changed: left for right, another sentence of the report, another patient's. A model that reads must look elsewhere when the sentence "
-    "says so. Where both lungs show the same finding, only the text can choose: whether the highlights change sides there is the number to go by.",
-    "A high score against the regions alone says little: a map over both lungs has an AUROC of .97 for a small box in one of them, and maps that ignore the text altogether, such as the mean of all boxes, are often close.",
+    "Each sentence was shown to the model with its image, and then changed: left for right, another sentence of the report, another patient's. "
+    "A model that reads must look elsewhere when the sentence says so. "
+    "Where both lungs show the same finding, only the text can choose: whether the highlights change sides there is the number to go by.",
+    "A high score against the regions alone says little: a map over both lungs has an AUROC of .97 for a small box in one of them, "
+    "and maps that ignore the text altogether, such as the mean of all boxes, are often close.",
 )
 
 CANNOT = (
-    "Agreement with the boxes of a radiologist is plausibility: it does not show that the model's answer rests on what is highlighted. What is left of it when the weights are drawn anew stands beside it.",
+    "Agreement with the boxes of a radiologist is plausibility: it does not show that the model's answer rests on what is highlighted. "
+    "What is left of it when the weights are drawn anew stands beside it.",
     "On one-sided images the swapped sentence is false, and looking nowhere is as right as looking at the other side; changes there are secondary.",
 )
 

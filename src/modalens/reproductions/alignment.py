@@ -60,6 +60,11 @@ BANDS: Mapping[tuple[str, str], tuple[float, float]] = {
 }
 """What the swap must show (methods of the phantom); AUROC levels are shown, not asserted."""
 
+LEVELS = (
+    "AUROC", "AUROC, one lung", "AP", "AUROC of the mean box", "AUROC with random weights",
+    "entropy, share of the highest", "random sentence J",
+)  # fmt: skip
+
 Found = Mapping[str, float]
 
 
@@ -71,8 +76,10 @@ def run(*, quick: bool, progress: bool | None = None) -> Reproduction:
     return Reproduction(
         name="alignment",
         title="Do highlights follow the text? Failures and remedies on a chest phantom",
-        paper="McInerney et al., That's the Wrong Lung! Evaluating and Improving the Interpretability of Unsupervised Multimodal Encoders for Medical Data, EMNLP 2022, arXiv:2210.06565",
-        words="Dual encoders of some 0.1 million parameters are trained on drawn chests and their reports, as published and repaired, and audited on other chests. In bilateral studies both lungs show the same kind of finding, so that "
+        paper="McInerney et al., That's the Wrong Lung! Evaluating and Improving the Interpretability of Unsupervised Multimodal Encoders for Medical "
+        "Data, EMNLP 2022, arXiv:2210.06565",
+        words="Dual encoders of some 0.1 million parameters are trained on drawn chests and their reports, as published and repaired, and audited on "
+        "other chests. In bilateral studies both lungs show the same kind of finding, so that "
         "only the text can choose: the flip rate is the share of those sentences whose map lies in the lung that is named, and moves to the other when left and right are exchanged.",
         sections=_sections(found, names, quick),
         seeds=seeds,
@@ -143,28 +150,37 @@ def _sections(found: Mapping[str, list[Found]], names: Sequence[str], quick: boo
         Section(
             title="The primary end-point: the flip rate on bilateral studies",
             words=_separation(found, others),
-            numbers=[
-                *_numbers(found, others, ("flip rate",), quick),
-            ],
-            figure=end_point({RECIPES[name].words: ([one["flip rate"] for one in found[name]], RECIPES[name].failure) for name in others}),
+            numbers=_numbers(found, others, ("flip rate",), quick),
+            figure=end_point(
+                {
+                    RECIPES[name].words: ([one["flip rate"] for one in found[name]], RECIPES[name].failure)
+                    for name in others
+                }
+            ),
         ),
         Section(
             title="What the swap of left and right does on one-sided studies",
-            words="There the swapped sentence is false, and looking nowhere would be right as well; so these are secondary. J is the symmetric divergence of the two maps, in nats. Failures: the change of AUROC and J stay near 0. "
+            words="There the swapped sentence is false, and looking nowhere would be right as well; so these are secondary. J is the symmetric "
+            "divergence of the two maps, in nats. Failures: the change of AUROC and J stay near 0. "
             "The hard negatives must move the maps more than five times as far as the failure that they repair.",
-            numbers=[*_numbers(found, others, ("swap ΔAUROC", "swap J", "wrong lung", "wrong lung after the swap"), quick), *_ratio(found)],
+            numbers=[
+                *_numbers(found, others, ("swap ΔAUROC", "swap J", "wrong lung", "wrong lung after the swap"), quick),
+                *_ratio(found),
+            ],
             decimals=3,
         ),
         Section(
             title="Levels, and what random weights leave of them",
-            words="AUROC over pixels of all located sentences, beside that of the mean box of the training studies, which knows nothing of the text; and with all weights drawn anew. A high AUROC and no laterality go together: a few "
+            words="AUROC over pixels of all located sentences, beside that of the mean box of the training studies, which knows nothing of the text; "
+            "and with all weights drawn anew. A high AUROC and no laterality go together: a few "
             "boxes raise the first and leave the second.",
-            numbers=_numbers(found, others, ("AUROC", "AUROC, one lung", "AP", "AUROC of the mean box", "AUROC with random weights", "entropy, share of the highest", "random sentence J"), quick),
+            numbers=_numbers(found, others, LEVELS, quick),
             decimals=3,
         ),
         Section(
             title="Opting out: does the mass that attends to nothing tell a finding that is not there?",
-            words="AUROC of the opt-out mass between true sentences and the same with a finding that the study does not have; .5 is chance. In the double softmax a word can't give away more than e^4 / (e^4 + N - 1) of its attention, .46 of 64 "
+            words="AUROC of the opt-out mass between true sentences and the same with a finding that the study does not have; .5 is chance. In the "
+            "double softmax a word can't give away more than e^4 / (e^4 + N - 1) of its attention, .46 of 64 "
             "regions, whatever it has learned.",
             numbers=_numbers(found, optional, ("opt-out AUROC", "AUROC", "flip rate"), quick),
         ),
@@ -173,10 +189,12 @@ def _sections(found: Mapping[str, list[Found]], names: Sequence[str], quick: boo
             words="One bilateral study, seed 0: the annotated finding outlined, the map of its sentence, and the map after left and right were exchanged. One colour scale a row.",
             figure=maps_before_and_after([name for name in SHOWN if name in names], *_size(quick)),
         ),
-    ]  # fmt: skip
+    ]
 
 
-def _numbers(found: Mapping[str, list[Found]], names: Sequence[str], quantities: Sequence[str], quick: bool) -> list[Number]:
+def _numbers(
+    found: Mapping[str, list[Found]], names: Sequence[str], quantities: Sequence[str], quick: bool
+) -> list[Number]:
     return [
         Number(
             experiment=f"{name}: {RECIPES[name].words}",
@@ -196,7 +214,11 @@ def _ratio(found: Mapping[str, list[Found]]) -> list[Number]:
     if before is None or after is None:
         return []
     ratios = tuple(one["swap J"] / other["swap J"] for one, other in zip(after, before, strict=True))
-    return [Number(experiment="hard negatives beside the failure", quantity="swap J, ratio", ours=ratios, band=(5.0, np.inf))]
+    return [
+        Number(
+            experiment="hard negatives beside the failure", quantity="swap J, ratio", ours=ratios, band=(5.0, np.inf)
+        )
+    ]
 
 
 def _separation(found: Mapping[str, list[Found]], names: Sequence[str]) -> str:

@@ -22,7 +22,9 @@ def end_point(rates: Mapping[str, tuple[Sequence[float], bool]]) -> Figure:
         figure = Figure(figsize=(7.4, 1.0 + 0.34 * len(rates)), layout="constrained")
         ax = figure.subplots()
         for row, (found, failure) in enumerate(rates.values()):
-            ax.plot(found, np.full(len(found), row), "o", color=VERMILION if failure else BLUE, alpha=0.75, markersize=5)
+            ax.plot(
+                found, np.full(len(found), row), "o", color=VERMILION if failure else BLUE, alpha=0.75, markersize=5
+            )
         for colour, words in ((VERMILION, "expected to fail"), (BLUE, "expected to follow, at least in part")):
             ax.plot([], [], "o", color=colour, label=words)
         ax.axvline(0.25, color="#999999", linewidth=0.8, linestyle=":")
@@ -45,9 +47,15 @@ def maps_before_and_after(names: Sequence[str], studies: int, steps: int) -> Fig
         axes = figure.subplots(len(names), 3, squeeze=False)
         for row, name in zip(axes, names, strict=True):
             model, _ = trained(name, 0, studies=studies, steps=steps, progress=False)
-            before, after = (map.on(record.size) for map in model.heat_maps([record.image] * 2, [record.phrase, swapped]))  # type: ignore[list-item]
+            before, after = (
+                map.on(record.size) for map in model.heat_maps([record.image] * 2, [record.phrase, swapped])
+            )  # type: ignore[list-item]
             largest = max(float(before.max()), float(after.max()))
-            map_over_image(record.pixels(), np.zeros(record.size), truth=record.truth, title=RECIPES[name].words, ax=row[0])
-            map_over_image(record.pixels(), before, truth=record.truth, title=f"“{record.phrase}”", largest=largest, ax=row[1])
+            map_over_image(
+                record.pixels(), np.zeros(record.size), truth=record.truth, title=RECIPES[name].words, ax=row[0]
+            )
+            map_over_image(
+                record.pixels(), before, truth=record.truth, title=f"“{record.phrase}”", largest=largest, ax=row[1]
+            )
             map_over_image(record.pixels(), after, truth=record.truth, title=f"“{swapped}”", largest=largest, ax=row[2])
         return figure

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from modalens.alignment.contrast.losses import contrastive, global_scores, pair_scores
 from modalens.alignment.contrast.network import DualEncoder
-from modalens.alignment.contrast.remedies import Batch, Findings, Remedy, pixels_of
+from modalens.alignment.contrast.remedies import Batch, Findings, Remedy, picture_of, pixels_of
 from modalens.alignment.records import Record
 from modalens.errors import InputError
 from modalens.evaluation.progress import Bar
@@ -89,7 +89,7 @@ class _Pictures:
     def __init__(self, records: Sequence[Record]) -> None:
         by_image: dict[object, list[Record]] = {}
         for record in records:
-            by_image.setdefault(_picture(record), []).append(record)
+            by_image.setdefault(picture_of(record), []).append(record)
         self.sentences = list(by_image.values())
         shown: dict[object, set[tuple[tuple[str, ...], str]]] = {}
         for record in records:
@@ -109,13 +109,9 @@ class _Pictures:
         return some[int(generator.integers(len(some)))]
 
 
-def _picture(record: Record) -> object:
-    return record.name or id(record.image)
-
-
 def _study(record: Record) -> object:
     """What a report speaks of: all pictures of a study; a picture alone where no study is named."""
-    return (record.patient, record.study) if record.study else _picture(record)
+    return (record.patient, record.study) if record.study else picture_of(record)
 
 
 def _loss(

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from modalens.alignment.attention import Attention, local_attention, phrase_map
 from modalens.alignment.heatmaps import HeatMap
@@ -19,7 +18,7 @@ from modalens.errors import InputError, choice
 
 Published = Literal["published", "single"]
 
-POSITION, WORD = 0.5, 0.02
+POSITION, WORD = 0.5, 0.05
 """The spread of first weights: positions as large as features, so that they count from the start; words so small that two of them
 stay alike until something in the pictures tells them apart.
 """
@@ -102,7 +101,9 @@ class Sentence(nn.Module):
     def forward(self, words: Words) -> Tensor:
         length = words.ids.shape[1]
         if length > len(self.places):
-            raise InputError(f"a phrase of {length} words is longer than the {len(self.places)} that this encoder reads.")
+            raise InputError(
+                f"a phrase of {length} words is longer than the {len(self.places)} that this encoder reads."
+            )
         return self.last(self.layer(self.words(words.ids) + self.places[:length], src_key_padding_mask=words.padding))
 
 
@@ -129,7 +130,9 @@ class DualEncoder(nn.Module):
         choice("attention", attention, ("published", "single"))
         choice("opt_out", opt_out or "vector", ("vector", "logit"))
         if opt_out == "logit" and attention == "published":
-            raise InputError('the published attention can opt out by a "vector" only; a "logit" needs attention="single".')
+            raise InputError(
+                'the published attention can opt out by a "vector" only; a "logit" needs attention="single".'
+            )
         self.regions, self.sentence, self.encode = regions, sentence, encode
         self.attention, self.temperature = attention, temperature
         # The global loss has projections of its own: what a whole picture shows is no mean of what its regions are.

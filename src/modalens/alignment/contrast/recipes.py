@@ -24,7 +24,7 @@ from modalens.alignment.phantom import FINDINGS, Phantom
 from modalens.alignment.records import Record
 from modalens.errors import choice
 
-STUDIES, STEPS = 3000, 600
+STUDIES, STEPS = 3000, 700
 """Training studies, and steps of training."""
 
 STRIPPED = 0.95

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,7 +168,9 @@ def test_fewer_than_five_patients_have_no_interval() -> None:
 
 
 def test_fewer_than_five_patients_behind_one_number_leave_that_without_an_interval() -> None:
-    others = [record("Left nodule.", LEFT, name=f"q{place}", number=50 + place, labels=("nodule",)) for place in range(3)]
+    others = [
+        record("Left nodule.", LEFT, name=f"q{place}", number=50 + place, labels=("nodule",)) for place in range(3)
+    ]
     audit = ml.audit(obedient, [*bilateral(4), *others], perturbations=[SWAP])
     assert audit.interval.flip_rate.isnull().all()
     assert audit.interval.scores.sel(subset="bilateral", score="auroc").isnull().all()
@@ -346,7 +349,9 @@ def test_perturbations_and_baselines_of_ones_own() -> None:
     audit = ml.audit(obedient, few(), perturbations=[Backwards()], baselines={"mirror": mirrored}, training=few()[:1])
     assert audit.conditions == ["as it is", "backwards"]
     assert audit.data.baseline.values.tolist() == ["uniform", "centre", "mean box", "mirror"]
-    np.testing.assert_allclose(value(audit, "auroc", "backwards")[:2], [11.5 / 55, 43.5 / 55])  # no "right" in it: the left
+    np.testing.assert_allclose(
+        value(audit, "auroc", "backwards")[:2], [11.5 / 55, 43.5 / 55]
+    )  # no "right" in it: the left
     np.testing.assert_allclose(audit.data.baseline_value.sel(baseline="mirror", score="auroc")[:2], 11.5 / 55)
 
 
@@ -418,13 +423,13 @@ def test_what_a_model_raises_has_a_note_of_where() -> None:
     assert "first one image 'a', phrase 'Opacity in the left lung.'" in caught.value.__notes__[0]
 
 
-def test_a_file_that_is_no_picture_is_refused(tmp_path) -> None:
+def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_text("no picture")
     with pytest.raises(InputError, match=r"x\.png"):
         ml.audit(obedient, [Record(phrase="Left opacity.", image=tmp_path / "x.png", boxes=[LEFT])])
 
 
-def test_boxes_outside_of_a_file_are_refused(tmp_path) -> None:
+def test_boxes_outside_of_a_file_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", picture())
     with pytest.raises(InputError, match=r"lies outside the image of 8 x 8"):
         ml.audit(obedient, [Record(phrase="Left opacity.", image=tmp_path / "x.npy", boxes=[(5, 5, 20, 20)])])

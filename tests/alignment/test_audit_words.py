@@ -114,7 +114,7 @@ def test_without_the_swap_it_was_not_asked() -> None:
 
 
 def test_without_findings_in_both_lungs_the_test_is_weaker() -> None:
-    still, moves = audited(blind, one_sided(8)), audited(obedient, one_sided(8))
+    still, moves = audited(lambda images, phrases: [image**6 for image in images], one_sided(8)), audited(obedient, one_sided(8))  # fmt: skip
     assert still.verdict.startswith(f"{NOT}no image shows the same finding in both lungs, so this is the weaker test")
     assert "on 8 sentences of one lung: the maps move by 0.000 nats" in still.verdict
     assert "The text hardly matters at all" in still.verdict
@@ -135,7 +135,9 @@ def test_without_any_laterality_nothing_says_it() -> None:
 @pytest.mark.parametrize("records", [bilateral(3), one_sided(3)])
 def test_too_few_patients(records: list[Record]) -> None:
     audit = audited(obedient, records)
-    assert re.match(r"Too few patients have .* to say whether the highlights follow “left” and “right”: ", audit.verdict)
+    assert re.match(
+        r"Too few patients have .* to say whether the highlights follow “left” and “right”: ", audit.verdict
+    )
     assert audit.words[1].startswith("Too few patients have a region to say whether the highlights show it better than")
     assert "nan" not in str(audit)
 

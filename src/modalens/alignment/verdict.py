@@ -104,7 +104,7 @@ def _remedy(audit: Audit) -> str:
     if even > EVEN:
         return (
             f"The maps are nearly even (entropy {rounded_percent(even)} of the highest), as the published double softmax makes them: read them out by a single softmax over regions "
-            "(local_attention without compat, the model trained with it), give the image encoder positions, then see this line again."
+            "(local_attention without compat, the model trained with it), give the image encoder positions, and where reports seldom name the side train with left/right hard negatives (HardNegatives)."
         )
     other = float(audit.moved.sel(condition=RANDOM)) if RANDOM in audit.conditions else np.nan
     if other < STILL:
@@ -190,9 +190,7 @@ def _constant(audit: Audit) -> str:
     if not count:
         return ""
     verb = "is the same everywhere: it ranks" if count == 1 else "are the same everywhere: they rank"
-    return (
-        f"{count} of {audit.counted()} maps {verb} no pixel above another, which counts as an AUROC of .5."
-    )
+    return f"{count} of {audit.counted()} maps {verb} no pixel above another, which counts as an AUROC of .5."
 
 
 def _left_out(audit: Audit) -> str:

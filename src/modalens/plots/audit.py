@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any, Protocol
 
@@ -31,6 +31,11 @@ from modalens.plots.style import (
 
 TRUTH = "#00B7FF"
 """The outline of an annotated region: a blue that neither grey images nor the colours of amounts have."""
+
+FAINTEST = 2.0
+"""Even shares above the first at which attention has the strongest colour, if it is nowhere stronger: differences within a nearly
+even map are not blown up to a picture.
+"""
 
 SHOWN = 3
 """Images of which maps are shown."""
@@ -75,6 +80,9 @@ def audit_figure(audit: Audited, *, records: Sequence[int] | None = None) -> Fig
         if chosen:
             halves: Any = figure.subfigures(2, 1, height_ratios=[3.4, 2.3 * len(chosen)])
             above, below = halves
+            below.suptitle(
+                "Colour: attention above an even share; the strongest is three shares, or the most of a row", fontsize=8
+            )
             axes = below.subplots(len(chosen), 1 + len(audit.maps), squeeze=False)
             for row, place in zip(axes, chosen, strict=True):
                 _beside(audit, place, row)
@@ -187,6 +195,22 @@ def map_over_image(
     return ax
 
 
+def over_even(values: np.ndarray) -> np.ndarray:
+    """A map without values below 0 as what each pixel gets above an even share, in even shares: 0 for a map that says nothing
+    of where, so that it leaves the image as it is. A signed map stays as it is.
+    """
+    if np.nanmin(values) < 0 or not np.nanmean(values) > 0:
+        return values
+    return np.clip(values / np.nanmean(values) - 1, 0, None)
+
+
+def strongest(maps: Iterable[np.ndarray]) -> float:
+    """The value of the strongest colour of maps that are seen together: the largest, and of attention at least `FAINTEST`."""
+    shown = list(maps)
+    largest = max((float(np.nanmax(np.abs(values))) for values in shown), default=1.0)
+    return largest if any(np.nanmin(values) < 0 for values in shown) else max(largest, FAINTEST)
+
+
 def examples(audit: Audited) -> list[int]:
     """Records whose image shows the same finding in both lungs: where the map is least right, and where most."""
     if not len(audit.records) or not audit.maps:
@@ -206,9 +230,11 @@ def _beside(audit: Audited, place: int, axes: Sequence[Axes]) -> None:
     image, truth = record.pixels(), record.truth
     smooth = audit.settings["interpolation"] == "bilinear"
     found = {
-        name: maps[place].on(truth.shape, smooth=smooth) for name, maps in audit.maps.items() if maps[place] is not None
+        name: over_even(maps[place].on(truth.shape, smooth=smooth))
+        for name, maps in audit.maps.items()
+        if maps[place] is not None
     }
-    largest = max((float(np.nanmax(np.abs(values))) for values in found.values()), default=1.0)
+    largest = strongest(found.values())
     signed = any(np.nanmin(values) < 0 for values in found.values())
     map_over_image(image, np.zeros(truth.shape), truth=truth, title="annotated", ax=axes[0])
     for ax, name in zip(axes[1:], audit.maps, strict=True):

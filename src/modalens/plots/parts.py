@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
@@ -50,37 +51,40 @@ def parts(
     *,
     output: str | None = None,
     top: int = 15,
+    largest: float | None = None,
+    colour_bar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """How much each part of one sample changes the output: patches over the image, coloured words, or bars.
+    """How much each part of one sample changes the output: patches over the image, coloured words, or bars. (`volume`
+    and `series` show blocks and windows where they lie.)
 
     Without `output`, amounts summed over all outputs; with it, signed: red parts raise this output, blue ones lower
     it. Bars are cut after the `top` largest. The image lies beneath where the explanation still has its inputs.
+    `largest` is the change of the strongest colour, this modality's own unless given: the same for all modalities of a
+    patient makes them comparable (`patient`). `colour_bar=False` leaves the scale away.
 
     Raises InputError where Occlusion, the modality, the sample or the output is missing, or the sample has no such
     modality.
     """
-    changes = _changes(explanation, modality, sample, output)
+    changes = changes_of(explanation, modality, sample, output)
     values = np.asarray(changes.values, dtype=float)
-    norm, colours = scale(values, signed=output is not None)
-    summed = "" if len(explanation.provenance["outputs"]) == 1 else ", summed over outputs"
-    label = (
-        f"change of the {space_words(explanation)}{summed}"
-        if output is None
-        else f"change of the {output_words(explanation, output)}\n(red: this part raises it, blue: it lowers it)"
-    )
+    norm, colours = scale(values if largest is None else np.array([largest]), signed=output is not None)
+    label = change_words(explanation, output)
     where = patches(changes.part.values) if "part" in changes.coords else None
     if where is not None:
         ax = axes_of(ax, width=4.4, height=3.8)
-        picture = _picture(explanation.inputs.get(modality), sample, where)
+        sizes = (1 + max(place[1] for place in where), 1 + max(place[3] for place in where))
+        picture = grey(explanation.inputs.get(modality), sample, sizes)
         colours = colours if picture is None else see_through(colours, signed=output is not None)
         _patch_map(ax, values, where, picture, norm, colours)
-        _colour_bar(ax, norm, colours, label)
+        if colour_bar:
+            add_colour_bar(ax, norm, colours, label)
     elif "part" not in changes.coords:
         words = [str(word) for word in changes.word.values]
         ax = axes_of(ax, width=6.4, height=1.2 + 0.29 * (1 + _lines(words)[-1][1]))
         _coloured_words(ax, values, words, norm, colours)
-        _colour_bar(ax, norm, colours, label, horizontal=True)
+        if colour_bar:
+            add_colour_bar(ax, norm, colours, label, horizontal=True)
     else:
         order = np.argsort(-abs(values), kind="stable")
         in_order = _ordered(changes.part.values)
@@ -90,6 +94,8 @@ def parts(
         if rest.size and values.any():
             label += f"\n{rest.size} others: {f'at most {abs(values[rest]).max():.2g} each' if values[rest].any() else 'no change'}"
         _bars(ax, values[kept], [str(name) for name in changes.part.values[kept]], colours(norm(values[kept])), label)
+        if largest is not None:
+            ax.set_xlim(-1.04 * largest if output is not None else 0, 1.04 * largest)
         if not values.any():
             aside(ax, "no part changes the output")
     titled(ax, f"{modality}, sample {sample}")
@@ -114,7 +120,15 @@ def see_through(colours: Colormap, *, signed: bool) -> Colormap:
     return ListedColormap(table)
 
 
-def _changes(explanation: Explanation, modality: str, sample: int, output: str | None) -> Any:
+def change_words(explanation: Explanation, output: str | None) -> str:
+    """What the scale of the maps says: amounts of all outputs, or the signed change of one."""
+    if output is not None:
+        return f"change of the {output_words(explanation, output)}\n(red: this part raises it, blue: it lowers it)"
+    summed = "" if len(explanation.provenance["outputs"]) == 1 else ", summed over outputs"
+    return f"change of the {space_words(explanation)}{summed}"
+
+
+def changes_of(explanation: Explanation, modality: str, sample: int, output: str | None) -> xr.DataArray:
     """One sample's changes by part: summed amounts, or signed for one output; without the parts that it does not
     have.
     """
@@ -151,18 +165,18 @@ def _ordered(names: Any) -> bool:
 # Images ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _picture(samples: Any, sample: int, where: list[tuple[int, int, int, int]]) -> np.ndarray | None:
-    """The image in grey, 0 to 1, of the size that the patches cover; None where there is none."""
+def grey(samples: Any, sample: int, sizes: tuple[int, ...]) -> np.ndarray | None:
+    """A sample in grey, 0 to 1, of these sizes along its spatial axes; None where it is not there, or has others."""
     samples = next(iter(samples.values())) if isinstance(samples, Mapping) else samples
     if samples is None or samples[sample] is None:
         return None
     image = samples[sample]
     values = np.asarray(image.detach().cpu().float() if hasattr(image, "detach") else image, dtype=float)
-    height, width = 1 + max(place[1] for place in where), 1 + max(place[3] for place in where)
-    if values.ndim == 3:
-        channel = next((axis for axis in (0, 2) if np.delete(values.shape, axis).tolist() == [height, width]), None)
+    if values.ndim == len(sizes) + 1:
+        ends = (0, values.ndim - 1)
+        channel = next((axis for axis in ends if tuple(np.delete(values.shape, axis)) == sizes), None)
         values = values if channel is None else values.mean(axis=channel)
-    if values.shape != (height, width):
+    if values.shape != sizes:
         return None
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.full_like(values, 0.5)
@@ -253,7 +267,8 @@ def _bars(ax: Axes, values: np.ndarray, names: list[str], colours: Any, label: s
     light_grid(ax)
 
 
-def _colour_bar(ax: Axes, norm: Normalize, colours: Colormap, label: str, *, horizontal: bool = False) -> None:
+def add_colour_bar(ax: Axes, norm: Normalize, colours: Colormap, label: str, *, horizontal: bool = False) -> None:
+    """The scale of a map beside it, or below."""
     figure = ax.get_figure()
     assert figure is not None
     where: dict[str, Any] = (

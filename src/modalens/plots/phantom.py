@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from modalens.plots.audit import TRUTH
-from modalens.plots.style import LOOK, plain
+from modalens.plots.style import LOOK, wrapped
 
 ACROSS, DOWN = 6, 3
 
@@ -20,13 +20,13 @@ def phantom_figure(records: Sequence[Any]) -> Figure:
     for record in records:
         studies.setdefault(record.study, []).append(record)
     with mpl.rc_context(LOOK):
-        figure = Figure(figsize=(11, 6.2), layout="constrained")
+        figure = Figure(figsize=(11, 6.8), layout="constrained")
         for ax, sentences in zip(figure.subplots(DOWN, ACROSS).flat, studies.values(), strict=False):
             ax.imshow(sentences[0].pixels(), cmap="gray", vmin=0, vmax=1)
             located = [record for record in sentences if record.located]
             for record in located:
                 ax.contour(record.truth, levels=[0.5], colors=TRUTH, linewidths=1.1)
-            said = "\n".join(record.phrase for record in located) or "nothing found"
-            ax.set_title(plain(said), fontsize=7, fontweight="normal")
+            said = "\n".join(wrapped(record.phrase, 30) for record in located) or "nothing found"
+            ax.set_title(said, fontsize=6.5, fontweight="normal")
             ax.set_axis_off()
         return figure

@@ -12,7 +12,7 @@ from modalens.alignment.contrast.recipes import RECIPES, trained
 from modalens.alignment.laterality import swap_laterality
 from modalens.alignment.phantom import Phantom
 from modalens.alignment.subsets import counterparts
-from modalens.plots.audit import map_over_image
+from modalens.plots.audit import map_over_image, over_even, strongest
 from modalens.plots.style import BLUE, LOOK, VERMILION, light_grid, name_rows, titled
 
 
@@ -47,10 +47,9 @@ def maps_before_and_after(names: Sequence[str], studies: int, steps: int) -> Fig
         axes = figure.subplots(len(names), 3, squeeze=False)
         for row, name in zip(axes, names, strict=True):
             model, _ = trained(name, 0, studies=studies, steps=steps, progress=False)
-            before, after = (
-                map.on(record.size) for map in model.heat_maps([record.image] * 2, [record.phrase, swapped])
-            )  # type: ignore[list-item]
-            largest = max(float(before.max()), float(after.max()))
+            found = model.heat_maps([record.pixels()] * 2, [record.phrase, swapped])
+            before, after = (over_even(map.on(record.size)) for map in found)
+            largest = strongest((before, after))
             map_over_image(
                 record.pixels(), np.zeros(record.size), truth=record.truth, title=RECIPES[name].words, ax=row[0]
             )

@@ -11,7 +11,22 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import modalens as ml
-from audited import LEFT, RIGHT, SIZE, Maps, bilateral, blind, exchanged, half, mirrored, obedient, oracle, phantom, picture, record  # fmt: skip
+from audited import (  # fmt: skip
+    LEFT,
+    RIGHT,
+    SIZE,
+    Maps,
+    bilateral,
+    blind,
+    exchanged,
+    half,
+    mirrored,
+    obedient,
+    oracle,
+    phantom,
+    picture,
+    record,
+)
 from modalens.alignment import Crop, Flip, Given, HeatMap, Record, Resize, SwapLaterality
 from modalens.alignment.perturbations import Changed
 from modalens.alignment.result import Audit

@@ -68,7 +68,7 @@ def record(phrase: str = "Left effusion.", **given_: Any) -> Record:
 def batch_of(model: DualEncoder, records: list[Record], findings: list[set], phrases: list[str] | None = None) -> Batch:  # type: ignore[type-arg]
     phrases = phrases or [one.phrase for one in records]
     encoded = model.encode(phrases)
-    words, regions = model.sentence(encoded).detach(), drawn(len(records), 64, 16).number()
+    words, regions = model.sentence(encoded).detach(), drawn(len(records), 64, 16).float()
     return Batch(
         records=records,
         phrases=phrases,

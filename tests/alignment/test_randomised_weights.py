@@ -64,9 +64,14 @@ def test_from_a_level_on_and_no_further() -> None:
 def test_the_network_comes_back_also_after_an_exception() -> None:
     network = Net(2)
     before = state(network)
-    with pytest.raises(RuntimeError, match="stop"), randomised_from(network, "", seed=1):
-        network.layers[1].running_mean += 7
-        raise RuntimeError("stop")
+
+    def stop() -> None:
+        with randomised_from(network, "", seed=1):
+            network.layers[1].running_mean += 7
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        stop()
     assert same(state(network), before)
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from sklearn.metrics import roc_auc_score
 
 from modalens.alignment.heatmaps import HeatMap
+from modalens.alignment.perturbations import RandomSentence, SwapLaterality, Template, TemplateOtherFinding
 from modalens.alignment.records import Record
 from modalens.alignment.scoring import STANDARD
 from modalens.statistics import (
@@ -34,7 +35,8 @@ from modalens.summary.cells import Table
 AS_IT_IS = "as it is"
 """The condition in which nothing is changed."""
 
-SWAP, OTHER_FINDING, RANDOM = "swap left/right", "template, other finding", "random sentence"
+SWAP, RANDOM = SwapLaterality.name, RandomSentence.name
+TEMPLATE, OTHER_FINDING = Template.name, TemplateOtherFinding.name
 
 FORMAT = 1
 
@@ -140,17 +142,18 @@ class Audit:
 
     @property
     def opt_out_auroc(self) -> float:
-        """How well the mass that attends to nothing tells a finding that is not there from one that is: AUROC over phrases as they
-        are and the same with another finding. NaN for a model without an opt-out.
+        """How well the mass that attends to nothing tells a finding that is not there from one that is: AUROC over the plain
+        sentence of each finding and the same of one that the study does not have. In the same words, since a model may know
+        a template from a sentence of a report. NaN for a model without an opt-out, and where the two perturbations were not asked.
         """
-        if OTHER_FINDING not in self.conditions:
+        if not {TEMPLATE, OTHER_FINDING} <= set(self.conditions):
             return float("nan")
-        there = self.data.opt_out.sel(condition=AS_IT_IS).where(self.data.member.sel(subset="abnormal")).values
-        absent = self.data.opt_out.sel(condition=OTHER_FINDING).values
-        there, absent = there[~np.isnan(there)], absent[~np.isnan(absent)]
-        if not len(there) or not len(absent):
+        there, absent = (self.data.opt_out.sel(condition=name).values for name in (TEMPLATE, OTHER_FINDING))
+        both = ~(np.isnan(there) | np.isnan(absent))
+        if not both.any():
             return float("nan")
-        return float(roc_auc_score(np.repeat([0, 1], [len(there), len(absent)]), np.concatenate([there, absent])))
+        mass = np.concatenate([there[both], absent[both]])
+        return float(roc_auc_score(np.repeat([0, 1], both.sum()), mass))
 
     @property
     def conditions(self) -> list[str]:

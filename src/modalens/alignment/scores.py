@@ -89,7 +89,11 @@ def top_share(map: ArrayLike, mask: ArrayLike, share: float) -> TopShare:
     TopShare(precision=0.5, recall=0.5, f1=0.5, iou=0.3333333333333333)
     """
     values, inside = scored(map, mask)
-    return TopShare.undefined() if _undefined("precision", values, inside) else of_brightest(Ranking.of(values, inside), share)
+    return (
+        TopShare.undefined()
+        if _undefined("precision", values, inside)
+        else of_brightest(Ranking.of(values, inside), share)
+    )
 
 
 def of_brightest(ranking: Ranking, share: float) -> TopShare:

@@ -84,7 +84,9 @@ def _scores(audit: Audit) -> Table:
 def _reach(audit: Audit, name: str) -> str:
     inside = audit.data.member.sel(subset="all")
     low, high = (float(audit.data[end].sel(score=name).where(inside).mean()) for end in ("lowest", "highest"))
-    return "n/a" if np.isnan(low) else f"{low:.2f} to {high:.2f}".replace("-inf", "−∞").replace("inf", "∞")
+    if np.isnan(low):
+        return "n/a"
+    return f"{low:.2f} to {high:.2f}" if np.isfinite([low, high]).all() else "–"
 
 
 def _deltas(audit: Audit) -> Table:

@@ -104,7 +104,8 @@ def _remedy(audit: Audit) -> str:
     if even > EVEN:
         return (
             f"The maps are nearly even (entropy {rounded_percent(even)} of the highest), as the published double softmax makes them: read them out by a single softmax over regions "
-            "(local_attention without compat, the model trained with it), give the image encoder positions, and where reports seldom name the side train with left/right hard negatives (HardNegatives)."
+            "(local_attention without compat, the model trained with it), give the image encoder positions, and where reports seldom name the side "
+            "train with left/right hard negatives (HardNegatives)."
         )
     other = float(audit.moved.sel(condition=RANDOM)) if RANDOM in audit.conditions else np.nan
     if other < STILL:

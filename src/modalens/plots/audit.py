@@ -230,12 +230,11 @@ def _beside(audit: Audited, place: int, axes: Sequence[Axes]) -> None:
     image, truth = record.pixels(), record.truth
     smooth = audit.settings["interpolation"] == "bilinear"
     found = {
-        name: over_even(maps[place].on(truth.shape, smooth=smooth))
-        for name, maps in audit.maps.items()
-        if maps[place] is not None
+        name: maps[place].on(truth.shape, smooth=smooth) for name, maps in audit.maps.items() if maps[place] is not None
     }
-    largest = strongest(found.values())
     signed = any(np.nanmin(values) < 0 for values in found.values())
+    found = found if signed else {name: over_even(values) for name, values in found.items()}
+    largest = strongest(found.values())
     map_over_image(image, np.zeros(truth.shape), truth=truth, title="annotated", ax=axes[0])
     for ax, name in zip(axes[1:], audit.maps, strict=True):
         if name in found:

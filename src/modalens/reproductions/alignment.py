@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 
 from modalens.alignment.contrast.recipes import RECIPES, STEPS, STUDIES, trained
-from modalens.alignment.perturbations import RandomSentence, SwapLaterality, TemplateOtherFinding
+from modalens.alignment.perturbations import RandomSentence, SwapLaterality, Template, TemplateOtherFinding
 from modalens.alignment.phantom import Phantom
 from modalens.alignment.run import audit
 from modalens.alignment.verdict import follows
@@ -98,7 +98,7 @@ def one_run(name: str, seed: int, studies: int, steps: int) -> dict[str, float]:
     found = audit(
         model,
         test,
-        perturbations=(SwapLaterality(), RandomSentence(), TemplateOtherFinding()),
+        perturbations=(SwapLaterality(), RandomSentence(), Template(), TemplateOtherFinding()),
         scores=("auroc", "average_precision", "iou@10%"),
         training=records,
         seed=seed,
@@ -179,7 +179,8 @@ def _sections(found: Mapping[str, list[Found]], names: Sequence[str], quick: boo
         ),
         Section(
             title="Opting out: does the mass that attends to nothing tell a finding that is not there?",
-            words="AUROC of the opt-out mass between true sentences and the same with a finding that the study does not have; .5 is chance. In the "
+            words="AUROC of the opt-out mass between plain sentences of findings (“There is opacity in the left lung.”) and the same of findings "
+            "that the study does not have; .5 is chance. In the "
             "double softmax a word can't give away more than e^4 / (e^4 + N - 1) of its attention, .46 of 64 "
             "regions, whatever it has learned.",
             numbers=_numbers(found, optional, ("opt-out AUROC", "AUROC", "flip rate"), quick),

@@ -325,66 +325,73 @@ def test_mismatch_needs_an_opt_out(records: list[Record]) -> None:
 # Hard negatives
 
 
+def sided(*phrases: str, **given_: Any) -> list[Record]:
+    """Phrases of pictures of their own."""
+    source = generator(5)
+    return [record(phrase, image=source.random((64, 64)).astype(np.float32), **given_) for phrase in phrases]
+
+
 @pytest.mark.parametrize(("attention", "opt_out"), KINDS)
 def test_hard_negatives_by_hand(attention: str, opt_out: str | None) -> None:
-    """- log sigmoid(10 (s - s')), each phrase alone; of those whose mirror is false only."""
-    model = model_of(attention, opt_out)
-    said = [record("Left effusion."), record("There is a right pleural effusion."), record("Left lung.", labels=())]
-    batch = batch_of(model, said, [{(("effusion",), "left")}, {(("effusion",), "right")}, set()])
+    """- log sigmoid(10 (s - s')), each phrase alone in its own picture."""
+    model = model_of(attention, opt_out).eval()
+    said = sided("Left effusion.", "There is a right pleural effusion.", "Left lung nodule.")
     total = 0.0
-    for place, swapped in enumerate(["Right effusion.", "There is a left pleural effusion.", "Right lung."]):
-        region = batch.regions[place]
+    for one, swapped in zip(
+        said, ["Right effusion.", "There is a left pleural effusion.", "Right lung nodule."], strict=True
+    ):
         true, false = (
-            number(pair_scores(model, model.sentence(one), region[None], one.padding))
-            for one in (model.encode([said[place].phrase]), model.encode([swapped]))
+            number(pair_scores(model, model.sentence(words), model.regions(pixels_of([one])), words.padding))
+            for words in (model.encode([one.phrase]), model.encode([swapped]))
         )
         total += -np.log(1 / (1 + np.exp(-10 * (true - false))))
-    loss = HardNegatives(weight=0.5).loss(model, batch, generator())
-    assert number(loss) == pytest.approx(0.5 * total / 3, rel=1e-4)
+    ready = HardNegatives(weight=0.5).prepared(model, said, generator())
+    assert number(ready.loss(model, None, generator())) == pytest.approx(0.5 * total / 3, rel=1e-4)  # type: ignore[arg-type]
 
 
 def test_no_hard_negative_where_the_mirror_is_true_or_missing() -> None:
-    model = model_of()
-    nothing = [
-        (record("Left effusion."), {(("effusion",), "left"), (("effusion",), "right")}),
-        (record("Left effusion."), {(("effusion",), "both")}),
-        (record("Effusion on the left and the right."), set()),
-        (record("There is an effusion."), {(("effusion",), "left")}),
-        (record("Right middle lobe opacity.", labels=("opacity",)), {(("opacity",), "right")}),
+    image = np.ones((64, 64))
+    kept = [
+        record("Left nodule.", image=image, labels=("nodule",)),  # the only sentence of a nodule in its picture
+        *sided("Right effusion."),
+        *sided("Left opacity.", abnormal=None),  # nobody has said whether it is of a finding
     ]
-    batch = batch_of(model, *map(list, zip(*nothing, strict=True)))  # type: ignore[arg-type]
-    assert HardNegatives().loss(model, batch, generator()) == 0
-    one = (record("Left effusion."), {(("effusion",), "left"), (("nodule",), "right")})
-    mixed = batch_of(model, *map(list, zip(*nothing, one, strict=True)))  # type: ignore[arg-type]
-    alone = replace(
-        mixed,
-        records=mixed.records[-1:],
-        phrases=mixed.phrases[-1:],
-        findings=mixed.findings[-1:],
-        regions=mixed.regions[-1:],
-        words=mixed.words[-1:],
-        padding=mixed.padding[-1:],
-        attention=Attention(mixed.attention.map[-1:], mixed.attention.opt_out[-1:]),
-    )
-    loss = number(HardNegatives().loss(model, mixed, generator()))
-    assert loss == pytest.approx(number(HardNegatives().loss(model, alone, generator())), rel=1e-5)
-    assert loss > 0
+    out = [
+        record("Left effusion.", image=image),  # on both sides of one picture
+        record("Right effusion.", image=image),
+        *sided("Effusion on the left and the right.", "There is an effusion.", "Right middle lobe opacity."),
+        *sided("No left effusion.", abnormal=False),
+        record("No left nodule.", image=image, labels=("nodule",), abnormal=False),
+    ]
+    ready = HardNegatives().prepared(model_of(), [*out, *kept], generator())
+    assert {one.phrase for one in ready.records} == {one.phrase for one in kept}  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"HardNegatives: no phrase of the training records can be swapped"):
+        HardNegatives().prepared(model_of(), out, generator())
+    with pytest.raises(InputError, match=r"HardNegatives: `prepared`"):
+        HardNegatives().loss(model_of(), None, generator())  # type: ignore[arg-type]
 
 
-def test_hard_negatives_swap_what_the_model_read() -> None:
-    """Where the word for the side is masked there is nothing to swap."""
-    model = model_of()
-    said, found = [record("Left effusion."), record("Left effusion.")], [{(("effusion",), "left")}] * 2
-    hidden = batch_of(model, said, found, phrases=[f"{MASKED} effusion.", f"{MASKED} effusion."])
-    assert HardNegatives().loss(model, hidden, generator()) == 0
-    # "Left <mask>" against "Right <mask>": both are read without the finding.
-    masked = batch_of(model, said[:1], found[:1], phrases=[f"Left {MASKED}"])
-    true, false = (
-        number(pair_scores(model, model.sentence(one), masked.regions, one.padding))
-        for one in (model.encode([f"Left {MASKED}"]), model.encode([f"Right {MASKED}"]))
-    )
-    loss = number(HardNegatives().loss(model, masked, generator()))
-    assert loss == pytest.approx(np.log1p(np.exp(-10 * (true - false))), rel=1e-4)
+def test_hard_negatives_draw_their_number_of_pairs_and_speak_the_language() -> None:
+    model, asked = model_of(), []
+
+    def encode(phrases: list[str]) -> Any:
+        asked.append(list(phrases))
+        return VOCABULARY.encode(phrases)
+
+    model.encode = encode  # type: ignore[assignment]
+    said = sided("Erguss links.", "Erguss rechts.", "Verschattung links.", "Rundherd rechts.")
+    with pytest.raises(InputError, match=r"can be swapped"):
+        HardNegatives().prepared(model, said, generator())
+    ready = HardNegatives(language="de", pairs=2).prepared(model, said, generator())
+    for seed in range(6):
+        ready.loss(model, None, generator(seed))  # type: ignore[arg-type]
+    sides = str.maketrans({"l": "r", "r": "l"})
+    for true, swapped in zip(asked[::2], asked[1::2], strict=True):
+        assert len(set(true)) == 2
+        for one, other in zip(true, swapped, strict=True):
+            assert one.split()[0] == other.split()[0]
+            assert one.split()[1][0].translate(sides) == other.split()[1][0]
+    assert {phrase for some in asked[::2] for phrase in some} == {one.phrase for one in said}
 
 
 # Few boxes
@@ -638,7 +645,7 @@ def test_every_recipe_trains(name: str) -> None:
 
 def test_a_recipe_is_deterministic_and_follows_its_seed() -> None:
     (one, used), (again, same), (other, others) = (
-        trained("repaired", seed, studies=60, steps=2, progress=False) for seed in (0, 0, 1)
+        trained("single, stripped, boxes", seed, studies=60, steps=2, progress=False) for seed in (0, 0, 1)
     )
     assert torch.equal(weights_of(one), weights_of(again))
     assert not torch.equal(weights_of(one), weights_of(other))

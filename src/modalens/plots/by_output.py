@@ -25,8 +25,7 @@ def contributions_by_output(
     an output sum to 100 %.
 
     `measure` names a result of the explanation; the first that has shares by output unless given (Occlusion, Shapley,
-    FusionGradient, ...). `top` outputs are shown, those of which most changes under that measure first where there are
-    more. Raises InputError where there is no such measure.
+    FusionGradient, ...). The first `top` outputs are shown. Raises InputError where there is no such measure.
 
     Example
     -------
@@ -65,8 +64,8 @@ def contributions_by_output(
             clip_on=False,
             zorder=5,
         )
-    for row in np.flatnonzero(shares.sel(output=kept).isnull().all("modality").values):
-        ax.text(1, row, "n/a: nothing changes it", va="center", fontsize=7.5, color=GREY)
+    for undefined in np.flatnonzero(shares.sel(output=kept).isnull().all("modality").values):
+        ax.text(1, int(undefined), "n/a: nothing changes it", va="center", fontsize=7.5, color=GREY)
     for row in range(1, len(kept), 2):
         ax.axhspan(row - 0.5, row + 0.5, color="#000000", alpha=0.035, linewidth=0, zorder=0)
     name_rows(ax, kept)

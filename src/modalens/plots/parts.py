@@ -81,7 +81,7 @@ def parts(
             add_colour_bar(ax, norm, colours, label)
     elif "part" not in changes.coords:
         words = [str(word) for word in changes.word.values]
-        ax = axes_of(ax, width=6.4, height=1.2 + 0.29 * (1 + _lines(words)[-1][1]))
+        ax = axes_of(ax, width=6.4, height=1.2 + 0.29 * lines_of(words))
         _coloured_words(ax, values, words, norm, colours)
         if colour_bar:
             add_colour_bar(ax, norm, colours, label, horizontal=True)
@@ -215,6 +215,11 @@ def _lines(words: list[str]) -> list[tuple[float, int]]:
         places.append((column, line))
         column += len(word) + 1.3
     return places
+
+
+def lines_of(words: list[str]) -> int:
+    """How many lines the words take."""
+    return 1 + _lines(words)[-1][1]
 
 
 def _coloured_words(ax: Axes, values: np.ndarray, words: list[str], norm: Normalize, colours: Colormap) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,13 +67,14 @@ def series(
             f"the parts of {modality!r} are neither windows of time nor channels (it is {explanation.provenance['modalities'][modality]}): parts(explanation, {modality!r}) shows them."
         )
     lines = _lines(explanation.inputs.get(modality), sample)
-    names = _names(modality, parts if spans is None else None, channels, lines)
-    steps = len(lines) if lines is not None else 1 if spans is None else spans[-1][1] + 1
-    regions = (
-        [(0.0, float(steps), lane - 0.5, lane + 0.5) for lane in range(len(parts))]
-        if spans is None
-        else [(float(first), last + 1.0, -0.5, len(names) - 0.5) for first, last in spans]
-    )
+    if spans is not None:
+        names = _channel_names(modality, channels, lines)
+        steps = spans[-1][1] + 1 if lines is None else len(lines)
+        regions = [(first - 0.5, last + 0.5, -0.5, len(names) - 0.5) for first, last in spans]
+    else:
+        names = [name for part in parts for name in part.split(", ")]
+        steps = 1 if lines is None else len(lines)
+        regions = [(-0.5, steps - 0.5, top, bottom) for top, bottom in _lanes(modality, parts, lines)]
     norm, colours = scale(values if largest is None else np.array([largest]), signed=output is not None)
     ax = axes_of(ax, width=7.2, height=1.35 + 0.75 * len(names))
     _shade(ax, values, regions, norm, colours)
@@ -109,22 +111,24 @@ def _lines(samples: Any, sample: int) -> np.ndarray | None:
     return values.reshape(len(values), -1)
 
 
-def _names(
-    modality: str, parts: Sequence[str] | None, given: Sequence[str] | None, lines: np.ndarray | None
-) -> list[str]:
-    """What the lanes are called: the parts where they are channels, the names given, or numbers."""
-    if parts is not None:
-        if lines is not None and lines.shape[1] != len(parts):
-            raise InputError(
-                f"{modality!r} has {lines.shape[1]} channels in {len(parts)} parts ({listed(parts)}), which have no lane of their own: parts(explanation, {modality!r}) shows them."
-            )
-        return list(parts)
+def _channel_names(modality: str, given: Sequence[str] | None, lines: np.ndarray | None) -> list[str]:
+    """What the lanes are called where the parts are windows: the names given, or numbers."""
     count = 1 if lines is None else lines.shape[1]
     if given is None or lines is None:
         return [modality] if count == 1 else [f"channel {channel}" for channel in range(count)]
     if len(given) != count:
         raise InputError(f"channels: expected {count} names, one for each channel of {modality!r}, came {len(given)}.")
     return list(map(str, given))
+
+
+def _lanes(modality: str, parts: Sequence[str], lines: np.ndarray | None) -> list[tuple[float, float]]:
+    """Where the lanes of each part begin and end, a lane for each channel that its name names."""
+    edges = np.cumsum([0, *(len(part.split(", ")) for part in parts)]) - 0.5
+    if lines is not None and lines.shape[1] != edges[-1] + 0.5:
+        raise InputError(
+            f"{modality!r} has {lines.shape[1]} channels, and its parts name {edges[-1] + 0.5:.0f} ({listed(parts)}): parts(explanation, {modality!r}) shows them as bars."
+        )
+    return list(pairwise(map(float, edges)))
 
 
 def _shade(
@@ -134,10 +138,12 @@ def _shade(
     norm: Normalize,
     colours: Colormap,
 ) -> None:
-    """Steps lie at whole numbers, so a window reaches half a step beyond its first and last."""
+    """A rectangle a part, (left, right, top, bottom): steps lie at whole numbers, so a window reaches half a step beyond
+    its first and last.
+    """
     for value, (left, right, top, bottom) in zip(values, regions, strict=True):
         shade = Rectangle(
-            (left - 0.5, top),
+            (left, top),
             right - left,
             bottom - top,
             facecolor=colours(norm(value)),

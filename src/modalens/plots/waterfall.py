@@ -77,11 +77,17 @@ def waterfall(
     if top < 1:
         raise InputError(f"top={top!r}: expected a number of bars, at least 1.")
     output = drawn_output(explanation, sample, output)
-    terms, split = terms_of(explanation, sample, output)
+    found = terms_of(explanation, sample, output)
+    if found is None:
+        raise InputError(
+            f"this needs terms that add up, and the explanation holds {listed(explanation.results)}: explain(..., measures=[ml.Interactions(), ml.Shapley()]). "
+            "(Those of the indices 'sii' and 'banzhaf' do not add up, and InterSHAP keeps those of the target only.)"
+        )
+    terms, split = found
     known = [term for term in terms if not isnan(term.value)]
     if not known:
         raise InputError(
-            f"sample {sample} lacks what the scores are about, so there is nothing to add up: give one that has two modalities."
+            f"sample {sample} has too few modalities for these terms, so there is nothing to add up: give one that has more."
         )
     bars = _largest(known, top)
     first = 0.0 if prediction is None else prediction - fsum(term.value for term in bars)
@@ -142,17 +148,12 @@ def drawn_output(explanation: Explanation, sample: int, output: str | None) -> s
     return None
 
 
-def terms_of(explanation: Explanation, sample: int, output: str | None) -> tuple[list[Term], str]:
+def terms_of(explanation: Explanation, sample: int, output: str | None) -> tuple[list[Term], str] | None:
     """Terms that add up to all that happens to the output, and how what modalities do together is split; those of sets
-    that the sample does not have are NaN.
+    that the sample does not have are NaN. None where the explanation holds none that add up.
     """
-    for find in (_of_interactions, _of_intershap, _of_shapley):
-        if (found := find(explanation, sample, output)) is not None:
-            return found
-    raise InputError(
-        f"this needs terms that add up, and the explanation holds {listed(explanation.results)}: explain(..., measures=[ml.Interactions(), ml.Shapley()]). "
-        "(Those of the indices 'sii' and 'banzhaf' do not add up, and InterSHAP keeps those of the target only.)"
-    )
+    finders = (_of_interactions, _of_intershap, _of_shapley)
+    return next((found for find in finders if (found := find(explanation, sample, output)) is not None), None)
 
 
 def _of_interactions(explanation: Explanation, sample: int, output: str | None) -> tuple[list[Term], str] | None:

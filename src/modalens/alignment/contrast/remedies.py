@@ -152,29 +152,30 @@ class Mismatch(Remedy):
 class HardNegatives(Remedy):
     """Left for right: a phrase must fit its picture better than the same phrase with the sides swapped. Added is -log sigmoid(T3
     (score - score of the swapped)) of `pairs` phrases a step, drawn from all that have a mirror: where reports seldom name a side,
-    every one that does counts. Left out are findings of which the picture's report has another sentence: the swapped phrase may
-    be true as well.
+    every one that does counts. Left out are phrases that deny (`abnormal=False`), and findings of which the picture's report has
+    another sentence: the swapped phrase may be true as well.
     """
 
     weight: float = 1.0
     pairs: int = 32
     language: str | Laterality = "en"
     records: tuple[Record, ...] = field(default=(), repr=False)
-    _pixels: Tensor | None = field(default=None, repr=False)
+    _pixels: Tensor | None = field(default=None, repr=False, compare=False)
 
     def prepared(self, model: DualEncoder, records: Sequence[Record], generator: np.random.Generator) -> Remedy:
         told = Counter(
-            (picture_of(record), label) for record in records if record.of_finding for label in record.labels
+            (picture_of(record), label) for record in records if record.abnormal is not False for label in record.labels
         )
         sided = tuple(
             record
             for record in records
-            if mirror(record.phrase, self.language) is not None
+            if record.abnormal is not False  # what is denied on one side may be denied on the other
+            and mirror(record.phrase, self.language) is not None
             and all(told[picture_of(record), label] <= 1 for label in record.labels)
         )
         if not sided:
             raise InputError(
-                "HardNegatives: no phrase of the training records has a mirror: none names one side, left or right."
+                "HardNegatives: no phrase of the training records can be swapped: none names one side, left or right, of a finding that its report names once."
             )
         return replace(self, records=sided, _pixels=pixels_of(sided))
 

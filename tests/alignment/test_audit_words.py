@@ -190,8 +190,8 @@ def test_the_opt_out_tells_what_is_not_there() -> None:
         return [HeatMap(values=map, opt_out=0.1 if "opacity" in phrase.lower() else 0.9) for map, phrase in zip(obedient(images, phrases), phrases, strict=True)]  # fmt: skip
 
     records = [*bilateral(5), *(record("Left nodule.", LEFT, name=f"n{n}", number=60 + n, labels=("nodule",)) for n in range(5))]  # fmt: skip
-    audit = audited(absent, records, perturbations=["template, other finding"])
-    # true: ten opacities of mass .1, five nodules of .9; absent: ten "nodule" of .9, five "opacity" of .1
+    audit = audited(absent, records, perturbations=["template", "template, other finding"])
+    # there: ten opacities of mass .1, five nodules of .9; absent: ten "nodule" of .9, five "opacity" of .1
     assert audit.opt_out_auroc == pytest.approx((10 * 10 + 0.5 * (10 * 5 + 5 * 10)) / 225)
     assert f"with AUROC {audit.opt_out_auroc:.2f} (.5 is chance)" in str(audit)
     assert np.isnan(audited(obedient).opt_out_auroc)

@@ -17,7 +17,6 @@ from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
 from modalens.alignment.attention import Attention, local_attention
-from modalens.alignment.contrast.learning import FINDINGS as SPEAKING
 from modalens.alignment.contrast.learning import alike, learn
 from modalens.alignment.contrast.losses import contrastive, fitting, global_scores, pair_scores
 from modalens.alignment.contrast.network import MASKED, DualEncoder, Vocabulary, small_dual_encoder
@@ -523,7 +522,7 @@ def test_a_batch_holds_what_belongs_together(records: list[Record]) -> None:
         total = batch.attention.map.sum(-1) + batch.attention.opt_out
         torch.testing.assert_close(total[~batch.padding], torch.ones(int((~batch.padding).sum())))
     assert any(MASKED in phrase for batch in watching.seen for phrase in batch.phrases)
-    assert SPEAKING <= np.mean(speaking) < 1  # most sentences speak of what the picture shows
+    assert 0.75 < np.mean(speaking) < 1  # most sentences speak of what the picture shows
 
 
 def test_a_study_of_two_pictures_shows_what_is_said_of_either() -> None:
@@ -561,6 +560,17 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(records: list[Record]) 
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
     assert not torch.equal(one, weights_of(model_of()))
+
+
+def test_the_losses_of_remedies_count_by_their_weight(records: list[Record]) -> None:
+    without, little, much = (
+        weights_of(
+            learn(model_of(), records, remedies=[FewBoxes(shots=5, weight=weight)], steps=2, batch=8, progress=False)
+        )
+        for weight in (0.0, 0.5, 5.0)
+    )
+    assert not torch.equal(without, little)
+    assert not torch.equal(little, much)
 
 
 def test_nobody_elses_random_state_is_touched(records: list[Record]) -> None:
@@ -644,9 +654,13 @@ def test_every_recipe_trains(name: str) -> None:
 
 
 def test_a_recipe_is_deterministic_and_follows_its_seed() -> None:
-    (one, used), (again, same), (other, others) = (
-        trained("single, stripped, boxes", seed, studies=60, steps=2, progress=False) for seed in (0, 0, 1)
-    )
+    """Whatever torch's own random state is."""
+    made = []
+    for outside, seed in enumerate((0, 0, 1)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(outside)
+            made.append(trained("single, stripped, boxes", seed, studies=60, steps=2, progress=False))
+    (one, used), (again, same), (other, others) = made
     assert torch.equal(weights_of(one), weights_of(again))
     assert not torch.equal(weights_of(one), weights_of(other))
     assert [each.phrase for each in used] == [each.phrase for each in same] != [each.phrase for each in others]

@@ -242,9 +242,9 @@ def nuclei_encoder(
 ) -> DualEncoder:
     """A dual encoder of nuclei and sentences, trained on one CPU thread in about a minute.
 
-    Trained by its contrastive loss alone (masks=0) it does not learn where nuclei are: a sentence such as "The brightest nucleus."
-    is true of nearly every picture, so that the pairs of a batch hold little to be told apart. The masks of the training records
-    say where to look.
+    By its contrastive loss alone (masks=0) it did not learn where nuclei are: AUROC on the test pictures was below .4, that of a map
+    that says nothing .5. "The brightest nucleus." is true of something in nearly every picture, so that pairs teach little. The masks
+    of the training records say where to look.
 
     Args:
         records: of training; those of `nuclei("train", seed=seed)` by default.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from modalens.explanation import Explanation
 from modalens.measures import Result
@@ -130,7 +130,7 @@ def fusion_diagnostics(explanation: Explanation, *, ax: Axes | None = None) -> A
         ax.text(1.02, row, said, transform=ax.get_yaxis_transform(), va="center", fontsize=7.5, color=GREY)
     ax.text(1.02, -0.62, "under-count", transform=ax.get_yaxis_transform(), va="center", fontsize=7, color=GREY)
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.set_xlim(0.9, max(2.0, 1.1 * float(np.nanmax(width, initial=2.0))))
     name_rows(ax, names)
     light_grid(ax)

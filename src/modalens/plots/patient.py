@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
+from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
 from modalens.plots.parts import change_words, changes_of, lines_of, parts, scale, see_through
 from modalens.plots.reading import patches, require
-from modalens.plots.series import series, windows_of
+from modalens.plots.series import channel_count, series, windows_of
 from modalens.plots.style import GREY, LOOK, plain, titled
 from modalens.plots.volume import blocks_of, volume
 from modalens.plots.waterfall import drawn_output, terms_of, waterfall
@@ -47,6 +49,7 @@ def patient(
     output: str | None = None,
     prediction: float | None = None,
     top: int = 10,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
     width: float = WIDTH,
 ) -> Figure:
     """One sample on one page: its waterfall, and the parts of each of its modalities as they are seen best: patches over the
@@ -56,10 +59,11 @@ def patient(
     Parameters
     ----------
     output : without it parts show amounts, summed over all outputs; with it signed changes of this one. prediction : the
-        model's output for this sample, see `waterfall`. top : the bars that a table has at most. width : inches.
+        model's output for this sample, see `waterfall`. top : the bars that a table has at most. settings : more arguments
+        for the figure of a modality, such as {"ct": {"spacing": (5, 1, 1)}, "ecg": {"channels": ["I", "II"]}}. width : inches.
 
     Without Interactions, InterSHAP and Shapley there is no waterfall. Raises InputError where Occlusion, the sample or the
-    output is missing.
+    output is missing, and for settings of no modality.
 
     Example
     -------
@@ -72,12 +76,19 @@ def patient(
     """
     result = require(explanation, "occlusion")
     drawn_output(explanation, sample, output)
+    settings = settings or {}
+    if unknown := set(settings) - set(explanation.modalities):
+        raise InputError(
+            f"settings names {listed(sorted(unknown))}, and the modalities are {listed(explanation.modalities)}: give modality -> arguments of its figure."
+        )
     counts = result.array("part_count").isel(sample=sample)
     had = [name for name in explanation.modalities if int(counts.sel(modality=name))]
     amounts = [np.abs(changes_of(explanation, name, sample, output).values) for name in had]
-    largest = max(float(np.nanmax(own, initial=0.0)) for own in amounts)
+    largest = max((float(np.nanmax(own, initial=0.0)) for own in amounts), default=0.0) or 1.0
     panels = [
-        _parts(explanation, name, sample, output, top, largest) if name in had else _absent(name)
+        _parts(explanation, name, sample, output, top, largest, settings.get(name, {}))
+        if name in had
+        else _absent(name)
         for name in explanation.modalities
     ]
     above = _waterfall(explanation, sample, output, prediction, across=sum(not one.across for one in panels) % 2 == 0)
@@ -97,20 +108,32 @@ def _waterfall(
     return [Panel(draw=draw, height=1.5 + 0.27 * (min(known, TERMS + 1) + 2), across=across)]
 
 
-def _parts(explanation: Explanation, name: str, sample: int, output: str | None, top: int, largest: float) -> Panel:
+def _parts(
+    explanation: Explanation,
+    name: str,
+    sample: int,
+    output: str | None,
+    top: int,
+    largest: float,
+    more: Mapping[str, Any],
+) -> Panel:
     """The figure that shows the parts of a modality best."""
     changes = changes_of(explanation, name, sample, output)
     names = [str(part) for part in changes.part.values] if "part" in changes.coords else []
-    same = partial(partial, explanation=explanation, modality=name, sample=sample, output=output, largest=largest, colour_bar=False)  # fmt: skip
+    given = {"modality": name, "sample": sample, "output": output, "largest": largest, "colour_bar": False, **more}
     if blocks_of(names):
-        return Panel(draw=same(volume), height=3.9)
+        return Panel(draw=partial(volume, explanation, **given), height=3.9)
     if windows_of(names) or (names and explanation.provenance["modalities"][name].startswith("Series")):
-        return Panel(draw=same(series), height=3.0, across=True)
+        lanes = channel_count(explanation, name, sample)
+        return Panel(draw=partial(series, explanation, **given), height=1.1 + 0.6 * lanes, across=True)
     if patches(names):
-        return Panel(draw=same(parts), height=3.4)
+        return Panel(draw=partial(parts, explanation, **given), height=3.4)
     if not names:
-        return Panel(draw=same(parts), height=0.7 + 0.25 * lines_of([str(word) for word in changes.word.values]))
-    return Panel(draw=same(parts, top=top), height=1.0 + 0.24 * min(len(names), top))
+        return Panel(
+            draw=partial(parts, explanation, **given),
+            height=0.7 + 0.25 * lines_of([str(word) for word in changes.word.values]),
+        )
+    return Panel(draw=partial(parts, explanation, **{"top": top, **given}), height=1.0 + 0.24 * min(len(names), top))
 
 
 def _absent(name: str) -> Panel:
@@ -158,7 +181,7 @@ def _scale(ax: Axes, largest: float, signed: bool, words: str) -> None:
     low, high = float(norm.vmin or 0), float(norm.vmax or 0)
     ax.imshow(colours(steps), extent=(low, high, 0.5, 1.0), aspect="auto")
     ax.add_patch(Rectangle((low, 0), high - low, 0.5, facecolor="#B5B5B5", linewidth=0))
-    ax.imshow(see_through(colours, signed=signed)(steps), extent=(low, high, 0.0, 0.5), aspect="auto")
+    ax.imshow(see_through(colours, signed=signed)(steps), extent=(low, high, 0.0, 0.5), aspect="auto", zorder=2)
     ax.set_xlim(low, high)
     ax.set_ylim(0, 1)
     ax.set_yticks([0.25, 0.75], ["over a picture", "elsewhere"])

@@ -101,6 +101,12 @@ def windows_of(names: Sequence[str]) -> list[tuple[int, int]] | None:
     return [(int(one.group(1)), int(one.group(2))) for one in found if one]
 
 
+def channel_count(explanation: Explanation, modality: str, sample: int) -> int:
+    """The channels of a sample, 1 where the explanation does not hold them."""
+    lines = _lines(explanation.inputs.get(modality), sample)
+    return 1 if lines is None else lines.shape[1]
+
+
 def _lines(samples: Any, sample: int) -> np.ndarray | None:
     """The values of one sample, (time, channels); None where they are not held."""
     samples = next(iter(samples.values())) if isinstance(samples, Mapping) else samples

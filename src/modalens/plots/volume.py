@@ -14,7 +14,7 @@ from modalens.explanation import Explanation
 from modalens.plots.parts import add_colour_bar, change_words, changes_of, grey, scale, see_through
 from modalens.plots.style import GREY, axes_of, drawn, titled
 
-GAP = 0.06
+GAP = 0.12
 """Between two slices, as a share of the longest side of the volume."""
 
 CROSS = "#00B7FF"
@@ -64,8 +64,8 @@ def volume(
     >>> inputs = {"ct": random.normal(size=(12, 4, 6, 6)), "age": random.normal(size=(12, 1))}
     >>> kinds = {"ct": ml.Volume(), "age": ml.Tabular()}
     >>> found = ml.explain(lambda ct, age: ct[:, 2:, :3, :3].mean((1, 2, 3)) + age[:, 0], inputs, modalities=kinds, baseline="zeros", output="raw", measures=[ml.Occlusion()])
-    >>> plots.volume(found, "ct").get_title(loc="left")
-    'ct, sample 0: through slice 3, row 1, column 1'
+    >>> [layer.get_array().shape for layer in plots.volume(found, "ct").images[1::2]]
+    [(6, 6), (4, 6), (6, 4)]
     """
     changes = changes_of(explanation, modality, sample, output)
     values = np.asarray(changes.values, dtype=float)
@@ -94,8 +94,8 @@ def volume(
     _tidy(ax, whole.shape, spacing)
     if colour_bar:
         add_colour_bar(ax, norm, colours, change_words(explanation, output))
-    said = ", ".join(f"{name} {place}" for name, place in zip(("slice", "row", "column"), through, strict=True))
-    titled(ax, f"{modality}, sample {sample}: through {said}")
+    _say(ax, through, whole.shape, spacing)
+    titled(ax, f"{modality}, sample {sample}")
     return ax
 
 
@@ -143,6 +143,13 @@ def _names(ax: Axes, extent: Extent, names: tuple[str, str]) -> None:
     small: dict[str, Any] = {"fontsize": 7, "color": GREY, "textcoords": "offset points"}
     ax.annotate(f"{across} →", (right, bottom), xytext=(0, -3), ha="right", va="top", **small)
     ax.annotate(f"← {down}", (left, top), xytext=(-3, 0), ha="right", va="top", rotation=90, **small)
+
+
+def _say(ax: Axes, through: Sequence[int], shape: Sequence[int], spacing: Sequence[float]) -> None:
+    """Which slices these are, in the corner that they leave free."""
+    _, (below, _), (beside, _) = _places(shape, spacing)
+    said = "\n".join(f"{name} {place}" for name, place in zip(("slice", "row", "column"), through, strict=True))
+    ax.text(beside[0], below[3], f"{said}\nas stored", va="top", fontsize=7.5, color=GREY)
 
 
 def _tidy(ax: Axes, shape: Sequence[int], spacing: Sequence[float]) -> None:

@@ -107,14 +107,22 @@ def waterfall(
     ax.vlines(ends, [place - 0.33 for place in range(len(ends))], [place + 1.33 for place in range(len(ends))], color="#333333", linewidth=0.8, zorder=4)  # fmt: skip
     _numbers(ax, ends, bars, levels=prediction is not None)
     name_rows(ax, [_start(explanation), *(term.name for term in bars), f"sample {sample}"], width=30)
-    words = target_words(explanation) if output is None else output_words(explanation, output)
+    named = output is not None and len(explanation.provenance["outputs"]) > 1
+    words = output_words(explanation, str(output)) if named else target_words(explanation)
     missing = [term.name for term in terms if term.size == 1 and isnan(term.value)]
     lines = [words if prediction is not None else f"change of the {words}", split]
     lines += ["hatched: modalities together"] if any(term.size > 1 for term in bars) else []
+    if (
+        prediction is not None
+        and explanation.provenance["space"] == "probability"
+        and not 0 <= min(ends) <= max(ends) <= 1
+    ):
+        lines.append("(sums on the way may leave 0 to 1)")
     lines += [f"not there: {', '.join(missing)}"] if missing else []
     ax.set_xlabel(plain("\n".join(lines)))
     light_grid(ax)
-    ax.margins(x=0.14)
+    reach = max(ends) - min(ends) or 1.0
+    ax.set_xlim(min(ends) - 0.05 * reach, max(ends) + 0.17 * reach)
     titled(ax, f"How the output of sample {sample} comes about")
     return ax
 
@@ -171,7 +179,8 @@ def _of_interactions(explanation: Explanation, sample: int, output: str | None) 
     if index != "moebius" or shapley is None:
         return None
     total, told = (fsum(term.value for term in one if not isnan(term.value)) for one in (shapley[0], terms))
-    return [*terms, Term(name=f"larger sets than {order}", value=total - told, size=order + 1)], split
+    name = f"all {len(players)} together" if order + 1 == len(players) else f"sets larger than {order}"
+    return [*terms, Term(name=name, value=total - told, size=order + 1)], split
 
 
 def _of_intershap(explanation: Explanation, sample: int, output: str | None) -> tuple[list[Term], str] | None:

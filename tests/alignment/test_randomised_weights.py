@@ -135,3 +135,15 @@ def test_of_many_records_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None
     audit = ml.audit(Net(1).eval(), bilateral(6), perturbations=[])
     assert (audit.data.randomised_value.sel(score="auroc").notnull().sum("record") == 4).all()
     assert audit.settings["randomised"] == 4
+
+
+def test_a_network_in_train_mode_is_asked_in_evaluation_mode_and_given_back() -> None:
+    network = Net(1)
+    records = bilateral(6)
+    before = state(network)
+    network.train()
+    found = ml.audit(network, records, progress=False)
+    assert network.training and network.layers[1].training
+    assert same(state(network), before)  # buffers too, which train mode would have moved
+    network.eval()
+    assert str(ml.audit(network, records, progress=False)) == str(found)

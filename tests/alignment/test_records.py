@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from modalens.alignment.records import Record, sided
+from modalens.alignment.records import Record
 from modalens.alignment.regions import (
     Crop,
     Flip,
@@ -270,7 +270,6 @@ def test_the_side_of_the_region(boxes: list[tuple[int, ...]], side: str) -> None
     assert record(boxes=boxes).through(Flip()).side == side  # that of the patient, whatever is done to the image
     assert record(boxes=boxes, frontal=False).side == ""
     assert record(boxes=boxes, laterality="left").side == "left"
-    assert len(sided([record(boxes=boxes)])) == (side in ("left", "right"))
 
 
 def test_the_image_follows_the_steps_in_colour_too() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from modalens.alignment.sources import Given, Highlighter, highlighter_of
 from modalens.alignment.subsets import counterparts, subsets
 from modalens.errors import InputError, choice
 from modalens.evaluation.progress import Bar
+from modalens.models.modes import evaluating
 
 LONGEST = 256
 """Pixels of the longer side on which maps are scored where an image is larger: maps have some hundreds of cells, and a
@@ -63,7 +65,7 @@ def audit(
     training : records of training, for the mean-box baseline: where regions usually lie.
     baselines : further maps to beat, by name, called as the model is. Beside them stand a uniform map and one of the centre.
     network : the torch module in the model, whose weights are drawn anew, layer by layer from the output down, to see whether the
-        agreement is due to what it learned; found by itself where the model is one, or has a method of one. It is given back as it was.
+        agreement is due to what it learned; found by itself where the model is one, or has a method of one. It is put into evaluation mode, and given back as it was.
     interpolation : how cells become pixels: "bilinear", or "cells" for blocks.
     longest : pixels of the longer side at which maps are scored; None for those of the image.
     batch_size : pairs a call. confidence : of the intervals, which draw patients anew. seed : of the perturbations and intervals.
@@ -179,9 +181,11 @@ def _shown(
     steps = levels(network) if network is not None else []
     chosen = [wanted[AS_IT_IS][place] if place in set(some) else None for place in range(len(records))]
     again = {pair for pair in chosen if pair is not None}
-    with Bar(
-        len(every) + len(steps) * len(again), progress, doing="asking the model for heat maps", unit="pairs"
-    ) as bar:
+    pairs_in_all = len(every) + len(steps) * len(again)
+    with (
+        evaluating(network) if network is not None else nullcontext(),
+        Bar(pairs_in_all, progress, doing="asking the model for heat maps", unit="pairs") as bar,
+    ):
         found = pairs.maps(model, every, batch_size, bar.advance)
         drawn = {}
         for level in steps:

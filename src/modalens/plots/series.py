@@ -55,8 +55,8 @@ def series(
     >>> inputs = {"ecg": [random.normal(size=(length, 2)) for length in (20, 32, 24)], "age": random.normal(size=(3, 1))}
     >>> kinds = {"ecg": ml.Series(window=8), "age": ml.Tabular()}
     >>> found = ml.explain(lambda ecg, age: np.array([one[:8].sum() for one in ecg]) + age[:, 0], inputs, modalities=kinds, baseline="zeros", output="raw", measures=[ml.Occlusion()])
-    >>> plots.series(found, "ecg", 0, channels=["I", "II"]).get_xlim()
-    (-0.5, 19.5)
+    >>> [text.get_text() for text in plots.series(found, "ecg", 0, channels=["I", "II"]).texts]
+    ['I', 'II']
     """
     changes = changes_of(explanation, modality, sample, output)
     values = np.asarray(changes.values, dtype=float)

@@ -60,6 +60,7 @@ def _require_sweep(found: Any) -> list[str]:
 
 
 def _along(ax: Axes, found: xr.DataArray, cut: str, names: list[str]) -> Axes:
+    found = found.sortby(f"{cut}{PARTS}")
     counts = found[f"{cut}{PARTS}"].values
     for place, name in enumerate(names):
         ax.plot(

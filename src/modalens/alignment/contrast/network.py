@@ -53,7 +53,7 @@ class Vocabulary:
         for phrase, row in zip(phrases, rows, strict=True):
             if not row:
                 raise InputError(f"the phrase {phrase!r} holds no word.")
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        ids = torch.zeros(len(rows), max(map(len, rows), default=0), dtype=torch.long)
         for place, row in enumerate(rows):
             ids[place, : len(row)] = torch.tensor(row)
         return Words(ids, ids == 0)

@@ -103,7 +103,7 @@ def _remedy(audit: Audit) -> str:
     even = float(audit.evenness)
     if even > EVEN:
         return (
-            f"The maps are nearly even (entropy {rounded_percent(even)} of the highest), as the published double softmax makes them: read them out by a single softmax over regions "
+            f"The maps are nearly even (entropy {100 * even:.1f} % of the highest), as the published double softmax makes them: read them out by a single softmax over regions "
             "(local_attention without compat, the model trained with it), give the image encoder positions, and where reports seldom name the side "
             "train with left/right hard negatives (HardNegatives)."
         )

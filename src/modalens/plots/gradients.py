@@ -145,7 +145,9 @@ def _checks(result: Result) -> list[str]:
     if not np.isnan(missed := float(result.array("completeness_error"))):
         lines.append(f"values of a sample miss the change of the output by {missed:.1%} of it")
     if not np.isnan(flat := float(result.array("saturation"))):
-        lines.append(f"{flat:.0%} of the samples are saturated: their own gradient says less than a tenth")
+        lines.append(
+            f"{flat:.0%} of the samples are saturated: their gradient says less than a tenth of the line to them"
+        )
     if "accuracy" in result.arrays and not np.isnan(right := float(result.array("accuracy"))):
         lines.append(
             f"the model is right on {right:.0%}; always guessing the same, {float(result.array('chance')):.0%}"

@@ -145,7 +145,7 @@ def _absent(name: str) -> Panel:
         titled(ax, name)
         return ax
 
-    return Panel(draw=say, height=0.8)
+    return Panel(draw=say, height=0.6, across=True)
 
 
 def _page(panels: list[Panel], width: float, largest: float, signed: bool, words: str) -> Figure:

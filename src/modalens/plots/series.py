@@ -187,4 +187,4 @@ def _draw(ax: Axes, lines: np.ndarray, names: Sequence[str]) -> None:
                 path_effects=outlined,
                 zorder=4,
             )
-    ax.set_yticks([place for place, _ in ticks], [said for _, said in ticks])
+    ax.set_yticks([place for place, _ in ticks], [said.replace("-", "−") for _, said in ticks])

@@ -254,4 +254,6 @@ def _start(explanation: Explanation) -> str:
     shapley = result_of(explanation, "shapley")
     baselines = list(explanation.provenance["baselines"])
     baseline = baselines[0] if shapley is None else str(shapley.array("by_baseline").baseline.values[0])
-    return "mean over background" if baseline == "background" else f"all replaced ({baseline})"
+    if baseline == "background":
+        return "mean over background"
+    return "all replaced" if ": " in baseline else f"all replaced ({baseline})"

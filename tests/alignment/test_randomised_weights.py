@@ -143,7 +143,8 @@ def test_a_network_in_train_mode_is_asked_in_evaluation_mode_and_given_back() ->
     before = state(network)
     network.train()
     found = ml.audit(network, records, progress=False)
-    assert network.training and network.layers[1].training
+    assert network.training
+    assert network.layers[1].training
     assert same(state(network), before)  # buffers too, which train mode would have moved
     network.eval()
     assert str(ml.audit(network, records, progress=False)) == str(found)

@@ -86,7 +86,9 @@ def test_a_model_that_does_not_read() -> None:
 def test_maps_that_are_nearly_even_as_published() -> None:
     audit = audited(published)
     assert audit.verdict.startswith(NOT)
-    found = re.search(r"nearly even \(entropy ([\d.]+) % of the highest\), as the published double softmax", audit.verdict)
+    found = re.search(
+        r"nearly even \(entropy ([\d.]+) % of the highest\), as the published double softmax", audit.verdict
+    )
     assert found is not None
     assert float(found[1]) == pytest.approx(100 * float(audit.data.evenness.mean()), abs=0.051)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from modalens.alignment import Audit, Phantom, audit
 from modalens.alignment.contrast.recipes import RECIPES, trained
+from modalens.alignment.result import SWAP
 from modalens.plots.phantom import phantom_figure
 from modalens.report.folder import open_folder
 
@@ -76,8 +77,8 @@ def _beside(found: dict[str, Audit]) -> Table:
             f"{float(one.flip_rate):.2f}",
             f"{low:.2f} to {high:.2f}",
             f"{float(one.scores.sel(subset='all', score='auroc')):.2f}",
-            f"{float(one.moved.sel(condition='swap left/right')):.3f}",
+            f"{float(one.moved.sel(condition=SWAP)):.3f}",
             f"{float(one.wrong_lung.isel(condition=0)):.2f}",
-            f"{float(one.wrong_lung.sel(condition='swap left/right')):.2f}",
+            f"{float(one.wrong_lung.sel(condition=SWAP)):.2f}",
         )
     return shown

@@ -193,6 +193,26 @@ def test_fewer_than_five_patients_behind_one_number_leave_that_without_an_interv
     assert audit.verdict.startswith("Too few patients")
 
 
+def test_the_swap_moves_maps_of_one_lung_and_others_all() -> None:
+    across = record("Right opacity.", (2, 2, 7, 5), name="x", number=80)  # its region reaches into both halves
+    audit = ml.audit(obedient, [*bilateral(2), across], perturbations=[SWAP, "template"])
+    one_lung = audit.data.member.sel(subset="one lung").values
+    moved = audit.data.divergence.sel(condition=SWAP).values
+    assert not one_lung[-1]
+    assert moved[-1] > 0
+    assert audit.moved.sel(condition=SWAP) == pytest.approx(moved[one_lung].mean())
+    others = audit.data.divergence.sel(condition="template").values
+    assert audit.moved.sel(condition="template") == pytest.approx(np.nanmean(others))
+
+
+def test_phrases_of_one_image_without_a_name_are_of_one_patient() -> None:
+    image, another = np.zeros((8, 8)), np.zeros((8, 8))
+    pictures = (image, another, image)
+    records = [Record(phrase="Left opacity.", image=picture, boxes=[LEFT]) for picture in pictures]
+    patients = ml.audit(blind, records, perturbations=[]).data.patient.values
+    assert patients.tolist() == ["record 0", "record 1", "record 0"]
+
+
 def test_only_records_of_one_lung_count_for_the_wrong_lung() -> None:
     denied = record("No left effusion.", None, name="n", number=70, laterality="left", abnormal=False)
     lateral = record("Left opacity.", LEFT, name="v", number=71, laterality="left", frontal=False)

@@ -105,6 +105,21 @@ def test_a_model_that_follows_in_part() -> None:
     assert "The text matters, its side too little: train with" in audit.verdict
 
 
+def test_an_interval_from_failing_to_perfect_settles_nothing() -> None:
+    records = bilateral(5)
+
+    def four_of_five(images: Sequence[np.ndarray], phrases: Sequence[str]) -> Maps:
+        return [
+            half("right") if image[0, 0] == records[0].pixels()[0, 0] else map
+            for map, image in zip(obedient(images, phrases), images, strict=True)
+        ]
+
+    said = audited(four_of_five, records).verdict
+    assert said.startswith("Whether the highlights follow “left” and “right” can't be settled with so few patients: ")
+    assert "in 80 %" in said
+    assert "train" not in said
+
+
 def test_without_the_random_sentence_nothing_is_said_of_the_text() -> None:
     audit = audited(always_right, perturbations=[SWAP])
     assert "exchanged, in 0 % (0 to 0) of 16 sentences. Train with left/right" in audit.verdict
@@ -223,6 +238,11 @@ def test_random_weights_that_leave_the_agreement() -> None:
     with torch.no_grad():
         network.place.weight.copy_(torch.as_tensor(np.stack([half("right").ravel(), half("left").ravel()])))
     assert any("so the agreement is not due to what the model learned" in one for one in audited(network).words)
+
+
+def test_random_weights_with_too_few_patients_settle_nothing() -> None:
+    words = audited(Linear(), bilateral(4)).words
+    assert any("which does not settle whether the agreement is due to what the model learned" in one for one in words)
 
 
 def test_a_network_that_is_not_the_models_is_noticed() -> None:

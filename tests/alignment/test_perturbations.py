@@ -276,6 +276,22 @@ def test_templates_leave_out_what_they_have_no_words_for(one: Record, reason: st
         assert found.reasons[0] == reason
 
 
+def test_what_a_phrase_denies_is_not_said_plainly() -> None:
+    denied = record("No effusion in the right lung.", labels=("effusion",), abnormal=False)
+    other = record("Left nodule.", LEFT, labels=("nodule",))
+    for perturbation in (Template(), TemplateOtherFinding()):
+        found = after(perturbation, [denied, other])
+        assert found.phrases[0] is None
+        assert found.reasons[0] == "it speaks of no finding, or denies one"
+
+
+def test_phrases_of_one_image_without_a_name_are_of_one_patient() -> None:
+    image = np.zeros(SIZE)
+    same = [Record(phrase=phrase, image=image, boxes=[RIGHT]) for phrase in ("Right nodule.", "Left effusion.")]
+    for perturbation in (RandomSentence(), RandomBoxes()):
+        assert after(perturbation, same).phrases == (None, None)
+
+
 def test_a_template_of_ones_own() -> None:
     german = Template(text="{finding} {place}", left="links", right="rechts", both="beidseits", language="de")
     found = after(

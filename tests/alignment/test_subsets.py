@@ -70,6 +70,20 @@ def test_counterparts_show_the_same_finding_of_the_same_image_on_the_other_side(
     assert rows("bilateral", *records) == [other is not None for other in counterparts(records)]
 
 
+def test_what_is_denied_on_one_side_is_no_counterpart() -> None:
+    seen = record(RIGHT, labels=("effusion",), phrase="Right effusion.", abnormal=True)
+    denied = record(LEFT, labels=("effusion",), phrase="No left effusion.", abnormal=False)
+    assert counterparts([seen, denied]) == [None, None]
+    assert counterparts([denied, replace(denied, boxes=[RIGHT])]) == [None, None]
+    assert counterparts([seen, replace(denied, abnormal=True)]) == [1, 0]
+
+
+def test_a_study_is_told_from_another_patients_of_the_same_name() -> None:
+    records = [record(RIGHT, study="1", patient="a"), record(LEFT, study="1", patient="b")]
+    assert reports_alike(records) == {}
+    assert records[0].report != records[1].report
+
+
 def test_images_without_a_name_are_told_apart_by_their_arrays() -> None:
     image, another = np.zeros(SIZE), np.zeros(SIZE)
     right, left, elsewhere = (
@@ -93,7 +107,7 @@ def test_how_alike_the_regions_of_a_report_are() -> None:
     ]
     found = reports_alike(records)
     # Windows of half the width: shifted by a quarter 1/3, by a half 0.
-    assert found == pytest.approx({("study", "s"): 1 / 2, ("study", "v"): (1 / 3 + 1 / 3 + 0) / 3})
+    assert found == pytest.approx({("study", "", "s"): 1 / 2, ("study", "", "v"): (1 / 3 + 1 / 3 + 0) / 3})
 
 
 def test_the_lowest_tenth_of_reports_is_the_most_diverse() -> None:

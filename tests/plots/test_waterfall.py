@@ -136,6 +136,27 @@ def test_the_target_is_named_and_another_output_can_be() -> None:
         assert end - start == pytest.approx(values.sel(coalition=name.replace("×", "x")).item(), abs=1e-12)
 
 
+def three_classes(*measures: ml.Measure) -> ml.Explanation:
+    def model(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        score = np.exp(np.stack([a[:, 0] * b[:, 0], 2 * a[:, 1], b[:, 1]], axis=1))
+        return np.asarray(score / score.sum(axis=1, keepdims=True))
+
+    return pair(model, measures=list(measures), classes=["x", "y", "z"])
+
+
+def test_intershap_is_drawn_of_the_target_only() -> None:
+    explanation = three_classes(ml.InterSHAP(), ml.Shapley())
+    values, target = explanation.shapley.values, explanation.shapley.of_target
+    for sample in range(6):
+        for output in "xyz":
+            found = bars(plots.waterfall(explanation, sample, output=output))
+            own = values.isel(sample=sample).sel(output=output, drop=True)
+            assert set(found) == ({"a", "b", "a × b"} if own.equals(target.isel(sample=sample)) else {"a", "b"})
+            assert list(found.values())[-1][1] == pytest.approx(float(own.sum()))
+    with pytest.raises(ml.InputError, match=r"InterSHAP keeps those of the target only"):
+        plots.waterfall(three_classes(ml.InterSHAP()), output="x")
+
+
 def test_of_labels_by_themselves_the_one_that_changes_most_is_drawn() -> None:
     explanation = multilabel()
     for sample in range(8):

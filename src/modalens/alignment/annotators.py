@@ -385,9 +385,7 @@ def _no_agreement(judged: np.ndarray, *, raters: int, statistic: Statistic) -> s
 def _estimate(
     measure: Callable[[np.ndarray], np.ndarray], groups: np.ndarray, confidence: float, seed: int, reason: str
 ) -> Estimate:
-    """A number and its bootstrap interval by group; `measure` takes weights (draw, row), which sum to 1, to (draw,). With a
-    reason, NaN.
-    """
+    """A number with its bootstrap interval by group; NaN with a reason. measure: weights (draw, row) of sum 1 -> (draw,)."""
     rows = len(groups)
     if reason:
         return Estimate(value=np.nan, lower=np.nan, upper=np.nan, count=rows, reason=reason)

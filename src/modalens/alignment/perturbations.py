@@ -104,8 +104,8 @@ class SwapLaterality:
     def changed(self, records: Sequence[Record], rng: np.random.Generator) -> Changed:
         """Nothing is drawn: the same phrases give the same swaps."""
         table = laterality_of(self.language)
-        beside = _grouped(records, lambda record: _picture(record))
-        return Changed.of(self._row(record, beside[_picture(record)], table) for record in records)
+        beside = _grouped(records, lambda record: record.picture_seen)
+        return Changed.of(self._row(record, beside[record.picture_seen], table) for record in records)
 
     def _row(self, record: Record, beside: Sequence[Record], table: Laterality) -> Row:
         if not record.frontal:
@@ -133,7 +133,7 @@ class Shuffle:
         """Each report is drawn by itself."""
         reports = defaultdict(list)
         for place, record in enumerate(records):
-            reports[_report(record)].append(place)
+            reports[record.report].append(place)
         giver: dict[int, int] = {}
         for places in reports.values():
             giver |= _turned(places, [_said(records[place].phrase) for place in places], rng)
@@ -149,7 +149,9 @@ class Shuffle:
             return Row(reason="its report has no other phrase")
         if _said(other.phrase) == _said(record.phrase):
             return Row(reason="too few phrases of its report have other words")
-        return Row(phrase=other.phrase, target=_region(other.truth) if _same_picture(record, other) else None)
+        return Row(
+            phrase=other.phrase, target=_region(other.truth) if record.picture_seen == other.picture_seen else None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +165,7 @@ class RandomSentence:
 
     def changed(self, records: Sequence[Record], rng: np.random.Generator) -> Changed:
         """Each phrase is drawn by itself, among all that are of another patient and of other words."""
-        patients = _numbered(_patient(record, place) for place, record in enumerate(records))
+        patients = _numbered(record.subject for record in records)
         said = _numbered(_said(record.phrase) for record in records)
         rows = []
         for place in range(len(records)):
@@ -187,7 +189,7 @@ class RandomBoxes:
 
     def changed(self, records: Sequence[Record], rng: np.random.Generator) -> Changed:
         """Each region is drawn by itself, among those of other patients that are not empty."""
-        patients = _numbered(_patient(record, place) for place, record in enumerate(records))
+        patients = _numbered(record.subject for record in records)
         located = np.array([record.truth.any() for record in records], dtype=bool)
         rows = []
         for place, record in enumerate(records):
@@ -243,6 +245,8 @@ class Template:
 
     def missing(self, record: Record) -> str:
         """What a record lacks for a sentence to be made of it; empty where it lacks nothing."""
+        if record.abnormal is False:
+            return "it speaks of no finding, or denies one"
         if not _findings(record):
             return "it has no label of a finding"
         if "{place}" in self.text and not self.side(record):
@@ -272,9 +276,9 @@ class TemplateOtherFinding:
         every = {finding for record in records for finding in _findings(record)}
         of_study = {
             study: {finding for record in members for finding in _findings(record)}
-            for study, members in _grouped(records, _study).items()
+            for study, members in _grouped(records, lambda record: record.report).items()
         }
-        return Changed.of(self._row(record, sorted(every - of_study[_study(record)]), rng) for record in records)
+        return Changed.of(self._row(record, sorted(every - of_study[record.report]), rng) for record in records)
 
     def _row(self, record: Record, others: Sequence[str], rng: np.random.Generator) -> Row:
         missing = self.template.missing(record)
@@ -328,16 +332,16 @@ def _on_the_other_side(record: Record, swapped: str, beside: Sequence[Record]) -
     """The region of which the swapped phrase is true; where there is none, the record's own, flipped."""
     if not record.truth.any():
         return record.truth
-    others = [other for other in beside if other is not record and _same_picture(record, other) and other.truth.any()]
+    others = [other for other in beside if other is not record and other.truth.any()]
     same_words = [other.truth for other in others if _said(other.phrase) == _said(swapped)]
     same_labels = [other.truth for other in others if _opposite(record, other)]
     return np.logical_or.reduce(same_words or same_labels or [_flipped(record)])
 
 
 def _opposite(record: Record, other: Record) -> bool:
-    """Whether two records have the same labels, one on the left and one on the right."""
+    """Whether two records speak of the same finding, one on the left and one on the right."""
     same = bool(record.labels) and set(record.labels) == set(other.labels)
-    return same and {record.side, other.side} == {"left", "right"}
+    return same and record.of_finding and other.of_finding and {record.side, other.side} == {"left", "right"}
 
 
 def _flipped(record: Record) -> np.ndarray:
@@ -361,30 +365,6 @@ def _findings(record: Record) -> list[str]:
 def _said(phrase: str) -> str:
     """The words of a phrase, whatever the case, the spaces and the stop."""
     return " ".join(phrase.casefold().split()).rstrip(" .")
-
-
-def _picture(record: Record) -> Hashable:
-    return record.name or id(record.image)
-
-
-def _same_picture(one: Record, other: Record) -> bool:
-    """Whether two records are of one image, and a region of one lies where it lies on the other."""
-    return _picture(one) == _picture(other) and one.size == other.size and one.steps == other.steps
-
-
-def _study(record: Record) -> Hashable:
-    """The report, else the image where no report is named."""
-    return _report(record) if record.study else _picture(record)
-
-
-def _report(record: Record) -> Hashable:
-    return record.patient, record.study
-
-
-def _patient(record: Record, place: int) -> Hashable:
-    """Who it is; the report or the image where no patient is named, and else somebody of their own."""
-    known = (("patient", record.patient), ("study", record.study), ("image", record.name))
-    return next((one for one in known if one[1]), ("record", place))
 
 
 def _numbered(keys: Iterable[Hashable]) -> np.ndarray:

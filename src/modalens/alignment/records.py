@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -77,17 +77,33 @@ class Record:
     @property
     def where(self) -> str:
         """Which record this is, for messages."""
-        named = self.image_id or (str(self.image) if isinstance(self.image, Path) else "")
-        return (
-            f"record of image {named!r}, phrase {str(self.phrase)[:60]!r}"
-            if named
-            else f"record {str(self.phrase)[:60]!r}"
-        )
+        said = repr(str(self.phrase)[:60])
+        return f"record of image {self.name!r}, phrase {said}" if self.name else f"record {said}"
 
     @property
     def name(self) -> str:
         """What names the picture; the path of its file where nothing else does."""
         return self.image_id or (str(self.image) if isinstance(self.image, Path) else "")
+
+    @property
+    def picture(self) -> str | int:
+        """What tells the picture from others: its name, or the array itself where nothing names it."""
+        return self.name or id(self.image)
+
+    @property
+    def picture_seen(self) -> tuple[str | int, tuple[Step, ...]]:
+        """What tells the picture as the model sees it from others: a region of one lies elsewhere after other steps."""
+        return self.picture, self.steps
+
+    @property
+    def report(self) -> Hashable:
+        """What tells the report from others: the study of the patient; the picture where no study is named."""
+        return ("study", self.patient, self.study) if self.study else ("picture", self.picture)
+
+    @property
+    def subject(self) -> Hashable:
+        """What tells the patient from others, the resampling unit: the report or the picture where no patient is named."""
+        return ("patient", self.patient) if self.patient else self.report
 
     @cached_property
     def original_size(self) -> Size:
@@ -144,7 +160,9 @@ class Record:
         if self.laterality or not self.located or not self.frontal:
             return self.laterality
         whole = replace(self, steps=()).truth
-        right = whole[:, : whole.shape[1] // 2].sum() / max(whole.sum(), 1)  # the patient's right is the image's left
+        if not whole.any():  # boxes smaller than a pixel
+            return ""
+        right = whole[:, : whole.shape[1] // 2].sum() / whole.sum()  # the patient's right is the image's left
         return "right" if right > 0.9 else "left" if right < 0.1 else "both"
 
     @property

@@ -84,6 +84,11 @@ class Audit:
         return self._means.baselines
 
     @cached_property
+    def gains(self) -> xr.DataArray:
+        """By how much scores exceed those of the baselines (baseline, score, subset), on the phrases where both are numbers."""
+        return self._means.gains
+
+    @cached_property
     def deltas(self) -> xr.DataArray:
         """By how much each score changes with the perturbation (condition, score, subset), on the records that it changes."""
         return self._means.deltas
@@ -107,7 +112,9 @@ class Audit:
 
     @cached_property
     def moved(self) -> xr.DataArray:
-        """How far maps move (condition), in nats: the mean divergence from the map of the phrase as it is."""
+        """How far maps move (condition), in nats: the mean divergence from the map of the phrase as it is, on the records of
+        `subset_of`.
+        """
         return self._means.moved
 
     @cached_property
@@ -289,9 +296,9 @@ class _Means:
 
     @property
     def moved(self) -> xr.DataArray:
-        return self.mean(
-            self.data.divergence.isel(condition=slice(1, None)).where(self.data.member.sel(subset="all", drop=True))
-        )
+        moved, member = self.data.divergence.isel(condition=slice(1, None)), self.data.member
+        every, one_lung = (member.sel(subset=subset, drop=True) for subset in ("all", Audit.subset_of(SWAP)))
+        return self.mean(moved.where(one_lung.where(moved.condition == SWAP, every)))
 
     @property
     def evenness(self) -> xr.DataArray:
@@ -299,12 +306,23 @@ class _Means:
 
     @property
     def randomised(self) -> xr.DataArray | None:
+        return None if self._randomised is None else self.mean(self._randomised)
+
+    @property
+    def lost(self) -> xr.DataArray | None:
+        """By how much the scores as trained exceed those of weights drawn anew (level, score), in pairs."""
+        found = self._randomised
+        return None if found is None else self.mean(found.isel(level=0, drop=True) - found)
+
+    @property
+    def _randomised(self) -> xr.DataArray | None:
+        """Scores (level, score, record) as trained and of weights drawn anew, of the records of which both were asked."""
         if "randomised_value" not in self.data:
             return None
         drawn = self.data.randomised_value
         there = drawn.sel(score="auroc", drop=True).isel(level=0, drop=True).notnull()
         trained = self._as_it_is.expand_dims(level=["as trained"])
-        return self.mean(xr.concat([trained, drawn], "level").where(there))
+        return xr.concat([trained, drawn], "level").where(there)
 
     @property
     def _as_it_is(self) -> xr.DataArray:
@@ -329,6 +347,7 @@ class _Means:
                 "moved",
                 "evenness",
                 "randomised",
+                "lost",
             )
         }
         # The changes start where the phrases as they are end: axes of one name must hold the same.

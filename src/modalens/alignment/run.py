@@ -19,7 +19,7 @@ from modalens.alignment.regions import Resize
 from modalens.alignment.result import AS_IT_IS, SWAP, Audit
 from modalens.alignment.scores import entropy
 from modalens.alignment.scoring import Named, Own, scores_of
-from modalens.alignment.sheet import Sheet, divergences, named_once, opt_outs, unchanged
+from modalens.alignment.sheet import Sheet, divergences, opt_outs, patients_of, unchanged
 from modalens.alignment.showing import Pairs
 from modalens.alignment.sources import Given, Highlighter, highlighter_of
 from modalens.alignment.subsets import counterparts, subsets
@@ -63,7 +63,7 @@ def audit(
     perturbations : by name or as objects; all of `perturbations.STANDARD` by default, () for none.
     scores : by name, such as "auroc", "iou@10%", "wrong_lung"; or functions of a map and a mask, by name. All by default.
     training : records of training, for the mean-box baseline: where regions usually lie.
-    baselines : further maps to beat, by name, called as the model is. Beside them stand a uniform map and one of the centre.
+    baselines : further maps that ignore the text, to be beaten, by name, called as the model is. Beside them stand a uniform map and one of the centre.
     network : the torch module in the model, whose weights are drawn anew, layer by layer from the output down, to see whether the
         agreement is due to what it learned; found by itself where the model is one, or has a method of one. It is put into evaluation mode, and given back as it was.
     interpolation : how cells become pixels: "bilinear", or "cells" for blocks.
@@ -142,7 +142,7 @@ def audit(
                 _words([[phrase or "" for phrase in one.phrases] for one in changes.values()]),
             ),
             "left_out": (("condition", "record"), _words([one.reasons for one in changes.values()])),
-            "patient": ("record", _words([named_once(record, place) for place, record in enumerate(records)])),
+            "patient": ("record", _words(patients_of(records))),
             "image": ("record", _words([record.name for record in records])),
             "side": ("record", _words([record.side for record in records])),
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,6 +129,14 @@ def unchanged(records: Sequence[Record]) -> Changed:
     )
 
 
-def named_once(record: Record, place: int) -> str:
-    """Who the patient is; the report or the image where no patient is named, and else somebody of their own."""
-    return record.patient or record.study or record.name or f"record {place}"
+def patients_of(records: Sequence[Record]) -> list[str]:
+    """A name for whom each record is of: the patient; where none is named the report, the image, or the first record of it."""
+    first: dict[Hashable, int] = {}
+    places = [first.setdefault(record.subject, place) for place, record in enumerate(records)]
+    return [
+        record.patient
+        or (record.study and f"report {record.study}")
+        or (record.name and f"image {record.name}")
+        or f"record {place}"
+        for record, place in zip(records, places, strict=True)
+    ]

@@ -29,11 +29,7 @@ class Pairs:
     @classmethod
     def of(cls, records: Sequence[Record]) -> Pairs:
         seen: dict[Any, int] = {}
-        keys = [
-            (record.name or id(record.image), id(record.image) if not record.name else 0, record.steps)
-            for record in records
-        ]
-        return cls(records, tuple(seen.setdefault(key, place) for place, key in enumerate(keys)))
+        return cls(records, tuple(seen.setdefault(record.picture_seen, place) for place, record in enumerate(records)))
 
     def of_change(self, change: Changed) -> list[Pair | None]:
         """The pair of every record under a change; None where it is left out."""

@@ -29,7 +29,8 @@ def subsets(records: Sequence[Record]) -> dict[str, np.ndarray]:
     - `one lung`: its region lies on one side of the patient, in a frontal view. Published with lung boxes, it is exactly one.
     - `most diverse boxes`: records of the tenth of reports whose phrases point to the most different places (`reports_alike`);
       reports that tie with the last of them belong to it.
-    - `bilateral`: the image has another record with the same labels on the other side, so that only the text can choose.
+    - `bilateral`: the image shows the same finding on the other side, as another record with the same labels says, so that only
+      the text can choose.
 
     Source: all but the last, McInerney et al. 2022, arXiv:2210.06565.
 
@@ -52,7 +53,8 @@ def subsets(records: Sequence[Record]) -> dict[str, np.ndarray]:
 
 def counterparts(records: Sequence[Record]) -> list[int | None]:
     """For each record, the index of the first that has the same image and the same labels on the patient's other side; None
-    where there is none. Records without labels have none: nothing says that both speak of the same finding.
+    where there is none. Records without labels have none: nothing says that both speak of the same finding. Nor have those
+    that deny a finding, and none is another's: the exchanged phrase would be false.
 
     >>> image = np.zeros((8, 8))
     >>> right = Record(phrase="Opacity in the right lung.", image=image, boxes=[[1, 2, 3, 4]], labels=("opacity",))
@@ -66,9 +68,12 @@ def counterparts(records: Sequence[Record]) -> list[int | None]:
 def _counterparts(records: Sequence[Record], sides: Sequence[Side]) -> list[int | None]:
     first: dict[tuple[Hashable, frozenset[str], Side], int] = {}
     for index, (record, side) in enumerate(zip(records, sides, strict=True)):
-        first.setdefault((_as_seen(record), frozenset(record.labels), side), index)
+        if record.of_finding:
+            first.setdefault((record.picture_seen, frozenset(record.labels), side), index)
     return [
-        first.get((_as_seen(record), frozenset(record.labels), MIRRORED[side])) if side and record.labels else None
+        first.get((record.picture_seen, frozenset(record.labels), MIRRORED[side]))
+        if side and record.labels and record.of_finding
+        else None
         for record, side in zip(records, sides, strict=True)
     ]
 
@@ -81,42 +86,27 @@ def _one_side(record: Record) -> Side:
     return side if side in MIRRORED else ""
 
 
-def _as_seen(record: Record) -> Hashable:
-    """What tells this image from others as the model sees it: a region of one lies elsewhere after other steps."""
-    return _picture(record), record.steps
-
-
-def _picture(record: Record) -> str | int:
-    """What tells this image from others: its name, or the array itself."""
-    return record.name or id(record.image)
-
-
-def _report(record: Record) -> tuple[str, str | int]:
-    """What tells this report from others: the study, or the image where no study is named."""
-    return ("study", record.study) if record.study else ("image", _picture(record))
-
-
 def _most_diverse(records: Sequence[Record]) -> list[bool]:
     """Whether each record belongs to a located phrase of a report in the lowest tenth of `reports_alike`."""
     alike = reports_alike(records)
     lowest = np.quantile(list(alike.values()), DIVERSE, method="inverted_cdf") if alike else np.nan
-    return [bool(record.located and alike.get(_report(record), np.nan) <= lowest) for record in records]
+    return [bool(record.located and alike.get(record.report, np.nan) <= lowest) for record in records]
 
 
-def reports_alike(records: Iterable[Record]) -> dict[tuple[str, str | int], float]:
+def reports_alike(records: Iterable[Record]) -> dict[Hashable, float]:
     """How much the regions of each report overlap: the mean intersection over union of pairs of its located phrases, on the
-    same image. Reports without such a pair are left out.
+    same image. By `Record.report`; reports without such a pair are left out.
     """
     reports = defaultdict(list)
     for record in records:
         if record.located:
-            reports[_report(record)].append(record)
+            reports[record.report].append(record)
     found = {report: _mean_overlap(phrases) for report, phrases in reports.items()}
     return {report: overlap for report, overlap in found.items() if not np.isnan(overlap)}
 
 
 def _mean_overlap(phrases: Sequence[Record]) -> float:
-    regions = [(_picture(record), replace(record, steps=(Resize(to=COMMON),)).truth) for record in phrases]
+    regions = [(record.picture, replace(record, steps=(Resize(to=COMMON),)).truth) for record in phrases]
     overlaps = [
         intersection_over_union(one, other)
         for (picture, one), (same, other) in combinations(regions, 2)

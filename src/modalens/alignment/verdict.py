@@ -66,6 +66,8 @@ def _sides(audit: Audit) -> str:
         return f"The highlights follow {LEFT_RIGHT}: {measured}."
     if np.isnan(audit.interval.flip_rate.values).any():
         return f"Too few patients have the same finding in both lungs to say whether the highlights follow {LEFT_RIGHT}: {measured}."
+    if verdict is None and audit.interval.flip_rate.values[1] >= 1:
+        return f"Whether the highlights follow {LEFT_RIGHT} can't be settled with so few patients: {measured}."
     how = "do not follow" if verdict is False else "follow only in part"
     return f"The highlights {how} {LEFT_RIGHT}: {measured}. {_remedy(audit)}"
 
@@ -126,7 +128,8 @@ def _region(audit: Audit) -> str:
     best = str(beaten.baseline.values[int(np.nanargmax(beaten.values))])
     low, high = audit.interval.gains.sel(at | {"baseline": best}).values
     than = f"the best map that ignores the text ({best})"
-    measured = f"AUROC {reached:.2f} beside {float(beaten.sel(baseline=best)):.2f}, {_signed(reached - float(beaten.sel(baseline=best)))}"
+    gained = float(audit.gains.sel(at | {"baseline": best}))
+    measured = f"AUROC {reached:.2f} beside {float(beaten.sel(baseline=best)):.2f}, {_signed(gained)}"
     if np.isnan([low, high]).any():
         return f"Too few patients have a region to say whether the highlights show it better than {than}: {measured}."
     how = "better than" if low > 0 else "worse than" if high < 0 else "no better than"
@@ -160,13 +163,12 @@ def _weights(audit: Audit) -> str:
         return ""
     if _untouched(audit):
         return "With all weights drawn anew every score stays as it is: either the maps owe nothing to the weights, or network= is not the module that the model runs."
-    bounds = audit.interval.randomised.sel(score="auroc", level=found.level[-1]).values
-    stays = trained <= (drawn if np.isnan(bounds).any() else bounds[1])
-    meaning = (
-        "so the agreement is not due to what the model learned"
-        if stays
-        else "so the agreement is due to what it learned"
-    )
+    if audit.interval.lost.sel(score="auroc", level=found.level[-1], bound="lower") > 0:
+        meaning = "so the agreement is due to what it learned"
+    elif trained <= drawn:
+        meaning = "so the agreement is not due to what the model learned"
+    else:  # or too few patients for an interval
+        meaning = "which does not settle whether the agreement is due to what the model learned"
     return f"With all weights drawn anew AUROC is {drawn:.2f} instead of {trained:.2f} (on {_sentences(audit.settings['randomised'])}), {meaning}."
 
 

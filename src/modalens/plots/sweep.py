@@ -88,7 +88,7 @@ def _along(ax: Axes, found: xr.DataArray, cut: str, names: list[str]) -> Axes:
 
 def _over(ax: Axes | None, found: xr.DataArray, cut: list[str], modality: str) -> Axes:
     down, across = (f"{name}{PARTS}" for name in cut)
-    shares = 100 * found.sel(modality=modality).transpose(down, across).sortby([down, across])
+    shares = 100 * found.sel(modality=modality).sortby([down, across])
     values = np.asarray(shares.values, dtype=float)
     ax = axes_of(ax, width=1.9 + 0.62 * values.shape[1], height=1.5 + 0.42 * values.shape[0])
     norm, colours = Normalize(0, 100), mpl.colormaps[AMOUNTS].with_extremes(bad="#EEEEEE")

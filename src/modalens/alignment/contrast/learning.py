@@ -12,7 +12,7 @@ from torch import Tensor
 
 from modalens.alignment.contrast.losses import contrastive, global_scores, pair_scores
 from modalens.alignment.contrast.network import DualEncoder
-from modalens.alignment.contrast.remedies import Batch, Findings, Remedy, picture_of, pixels_of
+from modalens.alignment.contrast.remedies import Batch, Findings, Remedy, pixels_of
 from modalens.alignment.records import Record
 from modalens.errors import InputError
 from modalens.evaluation.progress import Bar
@@ -89,13 +89,13 @@ class _Pictures:
     def __init__(self, records: Sequence[Record]) -> None:
         by_image: dict[object, list[Record]] = {}
         for record in records:
-            by_image.setdefault(picture_of(record), []).append(record)
+            by_image.setdefault(record.picture, []).append(record)
         self.sentences = list(by_image.values())
         shown: dict[object, set[tuple[tuple[str, ...], str]]] = {}
         for record in records:
             if record.of_finding:
-                shown.setdefault(_study(record), set()).add((record.labels, record.side))
-        self.findings: list[Findings] = [frozenset(shown.get(_study(each[0]), ())) for each in self.sentences]
+                shown.setdefault(record.report, set()).add((record.labels, record.side))
+        self.findings: list[Findings] = [frozenset(shown.get(each[0].report, ())) for each in self.sentences]
 
     @cached_property
     def pixels(self) -> Tensor:
@@ -107,11 +107,6 @@ class _Pictures:
         speaking = [record for record in every if record.of_finding]
         some = speaking if speaking and generator.random() < FINDINGS else every
         return some[int(generator.integers(len(some)))]
-
-
-def _study(record: Record) -> object:
-    """What a report speaks of: all pictures of a study; a picture alone where no study is named."""
-    return (record.patient, record.study) if record.study else picture_of(record)
 
 
 def _loss(

@@ -66,14 +66,14 @@ RECIPES: Mapping[str, Recipe] = {
         failure=True,
     ),
     "published, stripped, boxes": Recipe(
-        words="the same, with 30 boxes",
+        words="published attention, positions, reports without sides, 30 boxes",
         phantom=STRIPPED_REPORTS,
         network=PUBLISHED,
         remedies=(FewBoxes(),),
         failure=True,
     ),
     "published, stripped, hard negatives": Recipe(
-        words="the same, with left/right hard negatives and no boxes",
+        words="published attention, positions, reports without sides, left/right hard negatives",
         phantom=STRIPPED_REPORTS,
         network=PUBLISHED,
         remedies=(HardNegatives(),),
@@ -83,7 +83,7 @@ RECIPES: Mapping[str, Recipe] = {
         words="single softmax, positions, reports without sides", phantom=STRIPPED_REPORTS, failure=True
     ),
     "single, stripped, boxes": Recipe(
-        words="the same, with 30 boxes", phantom=STRIPPED_REPORTS, remedies=(FewBoxes(),), failure=True
+        words="single softmax, positions, reports without sides, 30 boxes", phantom=STRIPPED_REPORTS, remedies=(FewBoxes(),), failure=True
     ),
     "repaired": Recipe(
         words="single softmax, positions, reports without sides, hard negatives and 30 boxes",
@@ -105,7 +105,7 @@ RECIPES: Mapping[str, Recipe] = {
     "opt-out, published": Recipe(words="published attention, an extra region to opt out", network=PUBLISHED | {"opt_out": "vector"}),
     "opt-out, logit": Recipe(words="single softmax, a logit to opt out", network={"opt_out": "logit"}),
     "opt-out, mismatch": Recipe(
-        words="the same, with the mismatch loss", network={"opt_out": "logit"}, remedies=(Mismatch(),)
+        words="single softmax, a logit to opt out, the mismatch loss", network={"opt_out": "logit"}, remedies=(Mismatch(),)
     ),
 }  # fmt: skip
 """By name, in the order of the story."""

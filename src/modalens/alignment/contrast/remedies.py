@@ -164,14 +164,14 @@ class HardNegatives(Remedy):
 
     def prepared(self, model: DualEncoder, records: Sequence[Record], generator: np.random.Generator) -> Remedy:
         told = Counter(
-            (picture_of(record), label) for record in records if record.abnormal is not False for label in record.labels
+            (record.picture, label) for record in records if record.abnormal is not False for label in record.labels
         )
         sided = tuple(
             record
             for record in records
             if record.abnormal is not False  # what is denied on one side may be denied on the other
             and mirror(record.phrase, self.language) is not None
-            and all(told[picture_of(record), label] <= 1 for label in record.labels)
+            and all(told[record.picture, label] <= 1 for label in record.labels)
         )
         if not sided:
             raise InputError(
@@ -255,11 +255,6 @@ def _shares(cells: int, pixels: int) -> np.ndarray:
     start = np.arange(pixels)
     shared = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
     return np.clip(shared, 0, None) * cells / pixels
-
-
-def picture_of(record: Record) -> object:
-    """What tells this picture from others: its name, or the array itself."""
-    return record.name or id(record.image)
 
 
 def _fit(model: DualEncoder, regions: Tensor, phrases: Sequence[str]) -> Tensor:

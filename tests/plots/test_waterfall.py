@@ -27,6 +27,11 @@ def bars(ax: Axes) -> dict[str, tuple[float, float]]:
     return {name: (bar.get_x(), bar.get_x() + bar.get_width()) for name, bar in zip(names, ax.patches, strict=True)}
 
 
+def changes(ax: Axes) -> dict[str, float]:
+    """How long each bar is, to the right or to the left."""
+    return {name: end - start for name, (start, end) in bars(ax).items()}
+
+
 def rendered(ax: Axes) -> None:
     figure = ax.get_figure(root=True)
     assert figure is not None
@@ -59,7 +64,6 @@ def test_every_bar_begins_where_the_one_above_ends_to_the_bit() -> None:
     for explanation, top in ((omics(), 4), (omics(), 50), (lesion(), 12)):
         for sample in range(5):
             ends = list(bars(plots.waterfall(explanation, sample, top=top)).values())
-            assert ends[0][0] == 0.0
             assert all(before[1] == after[0] for before, after in pairwise(ends))
 
 
@@ -116,10 +120,10 @@ def test_without_interactions_pairs_share_what_larger_sets_do() -> None:
 
 
 def test_of_two_modalities_intershap_says_the_same_as_moebius() -> None:
-    one, other = (bars(plots.waterfall(pair(measures=[measure]))) for measure in (ml.Interactions(), ml.InterSHAP()))
+    one, other = (changes(plots.waterfall(pair(measures=[measure]))) for measure in (ml.Interactions(), ml.InterSHAP()))
     assert set(one) == set(other)
-    for name, edges in one.items():
-        assert edges == pytest.approx(other[name], abs=1e-12)
+    for name, change in one.items():
+        assert change == pytest.approx(other[name], abs=1e-12)
 
 
 def test_the_target_is_named_and_another_output_can_be() -> None:
@@ -149,10 +153,10 @@ def test_intershap_is_drawn_of_the_target_only() -> None:
     values, target = explanation.shapley.values, explanation.shapley.of_target
     for sample in range(6):
         for output in "xyz":
-            found = bars(plots.waterfall(explanation, sample, output=output))
+            found = changes(plots.waterfall(explanation, sample, output=output))
             own = values.isel(sample=sample).sel(output=output, drop=True)
             assert set(found) == ({"a", "b", "a × b"} if own.equals(target.isel(sample=sample)) else {"a", "b"})
-            assert list(found.values())[-1][1] == pytest.approx(float(own.sum()))
+            assert sum(found.values()) == pytest.approx(float(own.sum()))
     with pytest.raises(ml.InputError, match=r"InterSHAP keeps those of the target only"):
         plots.waterfall(three_classes(ml.InterSHAP()), output="x")
 
@@ -207,22 +211,29 @@ def test_what_a_sample_lacks_is_said_and_the_rest_adds_up() -> None:
         progress=False,
     )
     ax = plots.waterfall(explanation, 0)
-    found = bars(ax)
+    found = changes(ax)
     assert set(found) == {"a", "b", "a × b"}
     assert "not there: c" in ax.get_xlabel()
-    assert list(found.values())[-1][1] == pytest.approx(float(inputs["a"][0, 0] * inputs["b"][0, 0]))
+    assert sum(found.values()) == pytest.approx(float(inputs["a"][0, 0] * inputs["b"][0, 0]))
     assert "c" in bars(plots.waterfall(explanation, 1))
 
 
 def test_an_unused_modality_has_an_empty_bar() -> None:
     ax = plots.waterfall(regression(), 1)
     assert bars(ax)["ecg"][0] == bars(ax)["ecg"][1]
-    assert ax.get_xlabel().startswith("change of the output\n")
+    assert "output of" not in ax.get_xlabel()
+
+
+def test_without_the_prediction_the_axis_shows_changes() -> None:
+    ax = plots.waterfall(pair(measures=[ml.InterSHAP()]), 2)
+    assert ax.get_xlabel().startswith("change of the probability of the predicted class\n")
+    assert next(iter(bars(ax).values()))[0] == 0.0
+    assert ax.texts[-1].get_text()[0] in "+−"
 
 
 def test_a_model_that_says_the_same_of_everybody_is_drawn() -> None:
     ax = plots.waterfall(pair(lambda a, b: np.full(len(a), 0.5)))
-    assert all(start == end == 0 for start, end in bars(ax).values())
+    assert set(changes(ax).values()) == {0.0}
     rendered(ax)
 
 

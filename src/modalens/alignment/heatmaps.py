@@ -38,6 +38,8 @@ class HeatMap:
             raise InputError("a heat map holds NaN or infinity.")
         if not np.isnan(self.opt_out) and not -1e-6 <= self.opt_out <= 1 + 1e-6:
             raise InputError(f"opt_out is a share of attention, 0 to 1; {self.opt_out} came.")
+        if self.extent is not None and (len(self.extent) != 4 or not np.isfinite(self.extent).all()):
+            raise InputError(f"extent is a box (x1, y1, x2, y2) in pixels of the image; {self.extent} came.")
         object.__setattr__(self, "values", values)
 
     @property

@@ -67,9 +67,19 @@ class Record:
             raise InputError(f"{self.where}: the phrase is empty: leave the record out, or give its text.")
         choice("laterality", self.laterality, ("left", "right", "both", ""))
         if not isinstance(self.image, np.ndarray | Path):
-            raise InputError(f"{self.where}: image must be an array or a Path, {type(self.image).__name__} came.")
+            raise InputError(
+                f"{self.where}: image must be an array or a Path, {type(self.image).__name__} came; of a file write Path(...)."
+            )
+        if isinstance(self.labels, str):
+            raise InputError(f"{self.where}: labels is a list of findings; write labels=({self.labels!r},).")
+        object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "boxes", checked_boxes(self.boxes, self.where))
         if isinstance(self.image, np.ndarray):
+            shape = self.image.shape
+            if len(shape) not in (2, 3) or (len(shape) == 3 and shape[-1] in (3, 4) and shape[0] not in (1, 3, 4)):
+                raise InputError(
+                    f"{self.where}: an image is (height, width) or (channels, height, width), {shape} came; where channels are last, give np.moveaxis(image, -1, 0)."
+                )
             check_inside(np.asarray(self.boxes), self.original_size, self.where)
             for mask in self.masks:
                 self._checked(mask)

@@ -92,6 +92,8 @@ def audit(
     choice("interpolation", interpolation, ("bilinear", "cells"))
     named = scores_of(scores)
     scored = [_at_most(record, longest) for record in records]
+    if isinstance(perturbations, str):
+        raise InputError(f"perturbations={perturbations!r}: give a list, such as [{perturbations!r}].")
     asked = _named_apart([perturbation_of(one) for one in perturbations])
     changes = {AS_IT_IS: unchanged(scored)} | {
         one.name: _changed(one, scored, np.random.default_rng(np.random.SeedSequence((seed, 21, place))))
@@ -106,6 +108,9 @@ def audit(
     maps, drawn = _shown(model, records, changes, inner, some, batch_size, seed, progress)
     priors: dict[str, Highlighter] = {"uniform": Uniform(), "centre": CentrePrior()}
     priors |= {"mean box": MeanBox.fit(training)} if training is not None else {}
+    for name in baselines or {}:
+        if name in priors:
+            raise InputError(f"baselines: {name!r} is there already: give yours another name.")
     priors |= dict(baselines or {})
     sheet = Sheet(records, scored, named, interpolation == "bilinear")
     as_it_is = changes[AS_IT_IS]
@@ -144,6 +149,7 @@ def audit(
             "left_out": (("condition", "record"), _words([one.reasons for one in changes.values()])),
             "patient": ("record", _words(patients_of(records))),
             "image": ("record", _words([record.name for record in records])),
+            "labels": ("record", _words(["; ".join(record.labels) for record in records])),
             "side": ("record", _words([record.side for record in records])),
         },
         coords={"score": [one.name for one in named], "subset": list(members)},

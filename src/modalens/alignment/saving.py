@@ -17,7 +17,7 @@ BOOLEAN = ("member", "constant")
 
 NEEDED = (
     "value", "followed", "baseline_value", "lowest", "highest", "divergence", "opt_out", "evenness", "flipped", "phrase", "left_out",
-    "patient", "image", "side",
+    "patient", "image", "labels", "side",
 )  # fmt: skip
 """What every audit holds, beside the boolean ones."""
 

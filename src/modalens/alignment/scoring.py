@@ -164,7 +164,11 @@ class Scored:
 
     def _own(self, named: Named) -> float:
         assert named.own is not None
-        found = np.asarray(named.own(self.values, self.truth))
+        try:
+            found = np.asarray(named.own(self.values, self.truth))
+        except Exception as error:
+            error.add_note(f"modalens.audit was asking for the score {named.name!r}, as score(map, mask).")
+            raise
         if found.shape or found.dtype.kind not in "biuf":
             raise InputError(f"scores: {named.name!r} must give one number for a map and a mask; {found!r:.80} came.")
         return float(found)

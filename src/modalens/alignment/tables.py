@@ -24,11 +24,11 @@ SCORE_NOTES = (
     "Means over sentences, in brackets the interval by drawing patients anew. AUROC and AP over the image's pixels; "
     "precision, recall and IoU of the brightest share of pixels, ties shared; pointing: the brightest pixel lies in the region; "
     "CNR: contrast to noise; wrong lung: more of the map in the wrong half, of one-sided regions (lower is better); entropy in nats.",
-    "“can reach” is the mean over regions of the lowest and highest that any map could have. Baselines know nothing of the text.",
+    "“can reach” is the mean over regions of the lowest and highest that any map could have. Baselines know nothing of the text; their entropy is that of other grids, and is left out.",
 )
 
 DELTA_NOTES = (
-    "Changes on the sentences that were changed, beside those of a map that follows the text perfectly (attainable); "
+    "Changes on the sentences that were changed, beside those of a map that follows the text perfectly (attainable; a map may go further, to where nothing is); "
     "J: how far the map moves, 1/2 sum (p - q) ln(p/q), 0 for a model that does not read.",
 )
 
@@ -68,7 +68,10 @@ def _scores(audit: Audit) -> Table:
         (
             f"baseline: {name}",
             str(audit.counted()),
-            *(_cell(audit.baselines, None, baseline=name, subset="all", score=score) for score in names),
+            *(
+                "–" if score == "entropy" else _cell(audit.baselines, None, baseline=name, subset="all", score=score)
+                for score in names
+            ),
         )
         for name in map(str, audit.data.baseline.values)
     ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from modalens.alignment.laterality import NO_SIDE
 from modalens.alignment.result import AS_IT_IS, RANDOM, SWAP
 from modalens.summary.wording import NOT_DEFINED, capital, quote, rounded_percent
 
@@ -85,8 +86,14 @@ def _one_sided(audit: Audit) -> str:
         )
         for condition in (AS_IT_IS, SWAP)
     )
+    labelled = bool((audit.data.labels != "").any())
+    none = (
+        "no image shows the same finding in both lungs"
+        if labelled
+        else "no record has labels=, by which the same finding in both lungs of an image would be known"
+    )
     measured = (
-        f"no image shows the same finding in both lungs, so this is the weaker test, on {_sentences(count)} of one lung: "
+        f"{none}, so this is the weaker test, on {_sentences(count)} of one lung: "
         f"the maps move by {moved:.3f} nats when the two are exchanged; they are in the wrong lung in {before}, and after the exchange in {after}"
     )
     if np.isnan(audit.interval.moved.sel(condition=SWAP).values).any():
@@ -163,13 +170,21 @@ def _weights(audit: Audit) -> str:
         return ""
     if _untouched(audit):
         return "With all weights drawn anew every score stays as it is: either the maps owe nothing to the weights, or network= is not the module that the model runs."
-    if audit.interval.lost.sel(score="auroc", level=found.level[-1], bound="lower") > 0:
-        meaning = "so the agreement is due to what it learned"
-    elif trained <= drawn:
+    lost = audit.interval.lost.sel(score="auroc", level=found.level[-1], bound="lower") > 0
+    if trained <= drawn:
         meaning = "so the agreement is not due to what the model learned"
+    elif lost and _beats_baselines(audit):
+        meaning = "so the agreement is due to what it learned"
+    elif lost:
+        meaning = "but there is no agreement beyond that of maps that ignore the text, of which one could ask where it comes from"
     else:  # or too few patients for an interval
         meaning = "which does not settle whether the agreement is due to what the model learned"
     return f"With all weights drawn anew AUROC is {drawn:.2f} instead of {trained:.2f} (on {_sentences(audit.settings['randomised'])}), {meaning}."
+
+
+def _beats_baselines(audit: Audit) -> bool:
+    """Whether the highlights show the region better than every map that ignores the text."""
+    return bool((audit.interval.gains.sel(subset="all", score="auroc", bound="lower") > 0).all())
 
 
 def _untouched(audit: Audit) -> bool:
@@ -203,7 +218,11 @@ def _left_out(audit: Audit) -> str:
     why = audit.left_out(SWAP)
     if not why:
         return ""
-    return f"Left out of the swap: {sum(why.values())} of {_sentences(audit.counted())} ({_reasons(audit, SWAP)})."
+    silent = sum(count for reason, count in why.items() if NO_SIDE in reason)
+    hint = " Are they in another language? Then SwapLaterality(language=...)." if 2 * silent > audit.counted() else ""
+    return (
+        f"Left out of the swap: {sum(why.values())} of {_sentences(audit.counted())} ({_reasons(audit, SWAP)}).{hint}"
+    )
 
 
 def _reasons(audit: Audit, condition: str) -> str:

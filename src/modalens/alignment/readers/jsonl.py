@@ -16,7 +16,7 @@ from modalens.alignment.records import Record
 from modalens.alignment.regions import Mask, Polygons, RunLengths, Size, check_inside, run_lengths_of
 from modalens.errors import InputError, listed, nearest
 
-KEYS = ("image", "width", "height", "text", "boxes", "rle", "polygons", "labels", "laterality", "group", "abnormal", "frontal", "id", "study")  # fmt: skip
+KEYS = ("image", "width", "height", "text", "boxes", "rle", "polygons", "labels", "laterality", "group", "patient", "abnormal", "frontal", "id", "study")  # fmt: skip
 
 
 def read_jsonl(path: str | Path, images: str | Path | None = None, *, missing: Missing = "refuse") -> list[Record]:
@@ -25,7 +25,7 @@ def read_jsonl(path: str | Path, images: str | Path | None = None, *, missing: M
     Each line is an object with `image` (a path in the folder of pictures) and `text`, and may have: `boxes`
     [[x1, y1, x2, y2], ...] in pixels; `rle` {"size": [height, width], "counts"} or a list of them; `polygons`
     [[[x, y], ...], ...]; `width` and `height` of the picture as it was annotated; `labels` [text, ...]; `laterality` "left",
-    "right" or "both"; `group`, the patient; `abnormal` and `frontal`, true or false; `id`, which names the picture; `study`.
+    "right" or "both"; `group`, or `patient`, who it is; `abnormal` and `frontal`, true or false; `id`, which names the picture; `study`.
     Other keys are left alone, unless they look like a slip of these.
 
     Args:
@@ -67,6 +67,10 @@ def write_jsonl(records: Iterable[Record], path: str | Path, images: str | Path 
 
 def _record(line: Any, pictures: Pictures, where: str) -> Record | None:
     name = str(field(line, "image", where))
+    if "phrase" in line and "text" not in line:
+        raise InputError(
+            f"{where}: 'text' is missing: the phrase stands under 'text' in these files, and came under 'phrase'."
+        )
     for key in line:
         if key not in KEYS and nearest(key, KEYS):
             raise InputError(f"{where}: the key {key!r} is not known{nearest(key, KEYS)}; known are {listed(KEYS)}.")
@@ -87,7 +91,7 @@ def _record(line: Any, pictures: Pictures, where: str) -> Record | None:
             abnormal=_yes_or_no(line.get("abnormal"), "abnormal", where),
             image_id=str(line.get("id") or name),
             study=str(line.get("study") or ""),
-            patient=str(line.get("group") or ""),
+            patient=str(line.get("group") or line.get("patient") or ""),
             frontal=_yes_or_no(line.get("frontal"), "frontal", where) is not False,
         )
 

@@ -287,25 +287,25 @@ class TemplateOtherFinding:
         return Row(phrase=self.template.of(str(rng.choice(others)), self.template.side(record)))
 
 
-STANDARD: tuple[Perturbation, ...] = (
-    SwapLaterality(),
-    Shuffle(),
-    RandomSentence(),
-    RandomBoxes(),
-    Template(),
-    TemplateOtherFinding(),
-)
-"""What an audit does unless it is told otherwise."""
+def standard(language: str | Laterality = "en") -> tuple[Perturbation, ...]:
+    """What an audit does unless it is told otherwise, on phrases of this language."""
+    template = Template(language=language)
+    said = (RandomSentence(), RandomBoxes(), template, TemplateOtherFinding(template=template))
+    return (SwapLaterality(language=language), Shuffle(), *said)
 
 
-def perturbation_of(given: str | Perturbation) -> Perturbation:
-    """A perturbation by its name, or as it is given. Raises InputError for what is none.
+STANDARD = standard()
+"""The same in English."""
+
+
+def perturbation_of(given: str | Perturbation, language: str | Laterality = "en") -> Perturbation:
+    """A perturbation by its name, for phrases of this language, or as it is given. Raises InputError for what is none.
 
     >>> perturbation_of("shuffle")
     Shuffle()
     """
     if isinstance(given, str):
-        named = {one.name: one for one in STANDARD}
+        named = {one.name: one for one in standard(language)}
         choice("perturbations", given, named)
         return named[given]
     if isinstance(given, type) or not isinstance(given, Perturbation):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 from sklearn.metrics import roc_auc_score
 
@@ -31,6 +31,7 @@ from modalens.statistics import (
 )
 from modalens.summary import as_rich
 from modalens.summary.cells import Table
+from modalens.summary.printed import as_text
 
 AS_IT_IS = "as it is"
 """The condition in which nothing is changed."""
@@ -228,10 +229,7 @@ class Audit:
         return write_audit(self, folder)
 
     def __str__(self) -> str:
-        console = Console(width=180, no_color=True, force_terminal=False)
-        with console.capture() as captured:
-            console.print(self._shown())
-        return captured.get()
+        return as_text(self._shown(), 180)
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield self._shown()

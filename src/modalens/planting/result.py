@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 
 from modalens.explanation import Explanation
@@ -19,6 +19,7 @@ from modalens.plots.planting import planting_figure
 from modalens.plots.reading import bounds_of, result_of
 from modalens.summary import as_rich
 from modalens.summary.cells import Table
+from modalens.summary.printed import as_text
 from modalens.summary.wording import NOT_THERE, rounded_percent, score, with_bounds
 
 Way = Literal["mixed", "trained"]
@@ -168,10 +169,7 @@ class Planting:
         return planting_figure(self.planted, self.measured, opposites, self.markers, retrained=self.way == "trained")
 
     def __str__(self) -> str:
-        console = Console(width=150, no_color=True, force_terminal=False)
-        with console.capture() as captured:
-            console.print(self._shown())
-        return captured.get()
+        return as_text(self._shown(), 150)
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield self._shown()

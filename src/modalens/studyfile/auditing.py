@@ -13,12 +13,12 @@ folder: results
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modalens.alignment.laterality import laterality_of
-from modalens.alignment.perturbations import STANDARD, Perturbation, perturbation_of
+from modalens.alignment.perturbations import perturbation_of, standard
 from modalens.alignment.readers import read_records
 from modalens.alignment.records import Record
 from modalens.alignment.regions import Crop, Resize, Step
@@ -64,8 +64,11 @@ def read_audit(path: str | Path) -> AuditRun:
     with at(source, root, ("language",)):
         laterality_of(content.language)
     with at(source, root, ("perturbations",)):
-        asked = STANDARD if content.perturbations is None else content.perturbations
-        perturbations = tuple(_in_language(perturbation_of(one), content.language) for one in asked)
+        perturbations = (
+            standard(content.language)
+            if content.perturbations is None
+            else tuple(perturbation_of(one, content.language) for one in content.perturbations)
+        )
     settings: dict[str, Any] = {"network": network, "training": training, "perturbations": perturbations}
     settings |= {
         name: getattr(content, name)
@@ -91,12 +94,3 @@ def _read(section: RecordsSource, folder: Path, steps: list[Step]) -> list[Recor
     except TypeError as error:
         raise InputError(f"options: {error}.") from error
     return [record.through(*steps) for record in records]
-
-
-def _in_language(perturbation: Perturbation, language: str) -> Perturbation:
-    """A perturbation that knows a language, in this one."""
-    if hasattr(perturbation, "language"):
-        return replace(perturbation, language=language)  # type: ignore[type-var]
-    if hasattr(perturbation, "template"):
-        return replace(perturbation, template=replace(perturbation.template, language=language))  # type: ignore[type-var]
-    return perturbation

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from rich.console import Console
 
 from modalens.explanation import Explanation
 from modalens.folds import bootstrap_interval, corrected_interval
 from modalens.plots.usefulness import usefulness_figure
 from modalens.summary import as_rich
 from modalens.summary.cells import Table
+from modalens.summary.printed import as_text
 from modalens.summary.wording import NOT_THERE, difference, metric_words, score, with_bounds
 
 Subset = tuple[str, ...]
@@ -149,10 +149,7 @@ class Usefulness:
         return usefulness_figure(numbers, self.interval, self.metric, explanation)
 
     def __str__(self) -> str:
-        console = Console(width=150, no_color=True, force_terminal=False)
-        with console.capture() as captured:
-            console.print(as_rich(self.table()))
-        return captured.get()
+        return as_text(as_rich(self.table()), 150)
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield as_rich(self.table())

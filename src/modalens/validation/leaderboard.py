@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 
 from modalens.errors import InputError
@@ -18,6 +18,7 @@ from modalens.plots.leaderboard import leaderboard_figure
 from modalens.report.leaderboard import write_board
 from modalens.summary import as_rich
 from modalens.summary.cells import Table
+from modalens.summary.printed import as_text
 from modalens.validation.truths import ESTIMANDS
 
 FORMAT = 1
@@ -271,10 +272,7 @@ class Leaderboard:
             raise InputError(f"{path} is no leaderboard: {error}; give a file that Leaderboard.save wrote.") from error
 
     def __str__(self) -> str:
-        console = Console(width=200, no_color=True, force_terminal=False)
-        with console.capture() as captured:
-            console.print(self._shown())
-        return captured.get()
+        return as_text(self._shown(), 200)
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield self._shown()

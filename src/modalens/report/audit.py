@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from modalens.errors import InputError
-from modalens.report.folder import open_folder
+from modalens.report.folder import Found, write_found
 from modalens.report.layout import Section, picture, written
-from modalens.summary.cells import Table
 
 
-class Audited(Protocol):
+class Audited(Found, Protocol):
     """What `ml.audit` returns."""
 
     @property
     def words(self) -> list[str]: ...
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-    def tables(self) -> Sequence[Table]: ...
-    def plot(self) -> Figure: ...
-    def to_frame(self) -> pd.DataFrame: ...
-    def save(self, path: str | Path) -> Path: ...
 
 
 WORDS = (
@@ -47,17 +36,7 @@ def write_audit(audit: Audited, folder: str | Path) -> list[Path]:
     """Write `audit.nc`, `.csv`, `.svg`, `.png` and `.html`, and say which files there are. Raises InputError where the folder can't be
     written to.
     """
-    target = open_folder(folder)
-    try:
-        figure = audit.plot()
-        drawn = [target / f"audit.{ending}" for ending in ("svg", "png")]
-        for path in drawn:
-            figure.savefig(path, dpi=150, bbox_inches="tight")
-        table = target / "audit.csv"
-        audit.to_frame().to_csv(table, index=False)
-        return [audit.save(target / "audit.nc"), table, *drawn, write_audit_page(audit, target / "audit.html")]
-    except OSError as error:
-        raise InputError(f"the results can't be written to {target}: {error}.") from error
+    return write_found(audit, folder, name="audit", ending="nc", page=lambda path: write_audit_page(audit, path))
 
 
 def write_audit_page(audit: Audited, path: str | Path) -> Path:

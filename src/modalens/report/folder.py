@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from modalens.errors import InputError
 from modalens.explanation import Explanation
 from modalens.report.page import Planted, write_page
+from modalens.summary.cells import Table
 
 
 def open_folder(folder: str | Path) -> Path:
@@ -64,5 +67,39 @@ def write_folder(
             drawn = [target / f"{called}.{ending}" for called in figures for ending in ("svg", "png")]
             written += [table, *drawn, page]
         return written
+    except OSError as error:
+        raise InputError(f"the results can't be written to {target}: {error}.") from error
+
+
+class Found(Protocol):
+    """What `ml.audit` and `ml.validate` return, as a page needs it."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    def tables(self) -> Sequence[Table]: ...
+
+    def plot(self) -> Figure: ...
+
+    def to_frame(self) -> pd.DataFrame: ...
+
+    def save(self, path: str | Path) -> Path: ...
+
+
+def write_found(
+    found: Found, folder: str | Path, *, name: str, ending: str, page: Callable[[str | Path], Path]
+) -> list[Path]:
+    """Write `<name>.<ending>` (what `save` writes), `.csv`, `.svg`, `.png` and `.html`, and say which files there are. Raises
+    InputError where the folder can't be written to.
+    """
+    target = open_folder(folder)
+    try:
+        figure = found.plot()
+        drawn = [target / f"{name}.{picture}" for picture in ("svg", "png")]
+        for path in drawn:
+            figure.savefig(path, dpi=150, bbox_inches="tight")
+        table = target / f"{name}.csv"
+        found.to_frame().to_csv(table, index=False)
+        return [found.save(target / f"{name}.{ending}"), table, *drawn, page(target / f"{name}.html")]
     except OSError as error:
         raise InputError(f"the results can't be written to {target}: {error}.") from error

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from modalens.errors import InputError
-from modalens.report.folder import open_folder
+from modalens.report.folder import Found, write_found
 from modalens.report.layout import Section, picture, written
-from modalens.summary.cells import Table
 
 
-class Board(Protocol):
+class Board(Found, Protocol):
     """What `ml.validate` returns."""
 
     @property
     def words(self) -> str: ...
-
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-
-    def tables(self) -> Sequence[Table]: ...
-
-    def plot(self) -> Figure: ...
-
-    def to_frame(self) -> pd.DataFrame: ...
-
-    def save(self, path: str | Path) -> Path: ...
 
 
 WORDS = (
@@ -50,22 +34,9 @@ def write_board(board: Board, folder: str | Path) -> list[Path]:
     """Write `leaderboard.json`, `.csv`, `.svg`, `.png` and `.html`, and say which files there are. Raises InputError where the
     folder can't be written to.
     """
-    target = open_folder(folder)
-    try:
-        figure = board.plot()
-        drawn = [target / f"leaderboard.{ending}" for ending in ("svg", "png")]
-        for path in drawn:
-            figure.savefig(path, dpi=150, bbox_inches="tight")
-        table = target / "leaderboard.csv"
-        board.to_frame().to_csv(table, index=False)
-        return [
-            board.save(target / "leaderboard.json"),
-            table,
-            *drawn,
-            write_board_page(board, target / "leaderboard.html"),
-        ]
-    except OSError as error:
-        raise InputError(f"the results can't be written to {target}: {error}.") from error
+    return write_found(
+        board, folder, name="leaderboard", ending="json", page=lambda path: write_board_page(board, path)
+    )
 
 
 def write_board_page(board: Board, path: str | Path) -> Path:

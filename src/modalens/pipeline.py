@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from modalens import baselines
 from modalens.errors import ModalensWarning, require_keywords_of
@@ -20,6 +21,7 @@ from modalens.models import Collate, Forward
 from modalens.models.readout import Selector
 from modalens.problem import Need, Problem, Values
 from modalens.provenance import provenance
+from modalens.roster import roster
 from modalens.setting import Prepared, prepare
 
 
@@ -45,6 +47,7 @@ def explain(
     collate: Collate = None,
     present: Mapping[str, Any] | None = None,
     groups: Any = None,
+    characteristics: pd.DataFrame | None = None,
     confidence: float | None = 0.95,
     seed: int = 0,
     progress: bool | None = None,
@@ -94,6 +97,8 @@ def explain(
     present : modality -> which patients have it, (n,) of bool; None in the place of a sample says the same. A patient
         without a modality has fewer players, and NaN in its place; the model is given what stands there.
     groups : the resampling unit of each patient's row, such as the patient where there are several rows of one.
+    characteristics : what else is known of the patients (age, sex, site), a DataFrame with a row each and their names as index.
+        The model never sees it; reports and the app compare patients by it, and it is in the saved file.
     confidence : of the intervals; None turns them off.
     seed : all that is random follows from it.
     progress : a progress bar; None shows one for runs of more than two seconds.
@@ -139,6 +144,7 @@ def explain(
         collate=collate,
         present=present,
         groups=groups,
+        characteristics=characteristics,
         confidence=confidence,
         seed=seed,
     )
@@ -149,7 +155,13 @@ def explain(
         _flag_disagreement(results)
     for message in notes:
         warnings.warn(message, ModalensWarning, stacklevel=2)
-    return Explanation(results=results, provenance=provenance(prepared, executed, values, notes), inputs=dict(inputs))
+    return Explanation(
+        results=results,
+        provenance=provenance(prepared, executed, values, notes),
+        inputs=dict(inputs),
+        cohort=roster(prepared),
+        characteristics=setting.characteristics,
+    )
 
 
 def plan(model: Any, inputs: Mapping[str, Any], **settings: Any) -> Plan:

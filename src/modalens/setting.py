@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from modalens import baselines
 from modalens.errors import InputError, ModalensWarning, listed
@@ -90,6 +91,7 @@ class Setting:
     target: Any
     labels: Any
     groups: np.ndarray | None
+    characteristics: pd.DataFrame
     confidence: float | None
 
     def note_background(self) -> None:
@@ -216,6 +218,7 @@ def prepare(
     collate: Collate = None,
     present: Mapping[str, Any] | None = None,
     groups: Any = None,
+    characteristics: pd.DataFrame | None = None,
     confidence: float | None = 0.95,
     seed: int = 0,
 ) -> Setting:
@@ -223,7 +226,7 @@ def prepare(
     patients = gather(inputs, modalities, present)
     adapted = adapt(model, Calling(forward=checked_forward(forward), collate=checked_collate(collate)))
     adapted.require(patients.members)
-    require_one_order({**inputs, "labels": labels, "groups": groups})
+    require_one_order({**inputs, "labels": labels, "groups": groups, "characteristics": characteristics})
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed={seed!r}: expected a whole number, at least 0; give one.")
     if confidence is not None and (not isinstance(confidence, float) or not 0 < confidence < 1):
@@ -263,6 +266,7 @@ def prepare(
         target=target,
         labels=labels,
         groups=_checked_groups(groups, len(patients)),
+        characteristics=_checked_characteristics(characteristics, len(patients)),
         confidence=confidence,
     )
 
@@ -303,7 +307,7 @@ def _checked_measures(measures: Sequence[Measure] | Measure) -> tuple[Measure, .
     odd = [
         key
         for key in keys
-        if not key.isidentifier() or hasattr(Explanation, key) or key in ("provenance", "inputs", "results")
+        if not key.isidentifier() or hasattr(Explanation, key) or key in Explanation.__dataclass_fields__
     ]
     if odd:
         raise InputError(
@@ -325,6 +329,24 @@ def _checked_groups(groups: Any, samples: int) -> np.ndarray | None:
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         raise InputError("groups: some are NaN; every sample needs its resampling unit.")
     return found
+
+
+def _checked_characteristics(characteristics: Any, samples: int) -> pd.DataFrame:
+    """What else is known of the patients, a row each; without columns where nothing was given."""
+    if characteristics is None:
+        return pd.DataFrame(index=pd.RangeIndex(samples))
+    if not isinstance(characteristics, pd.DataFrame):
+        raise InputError(
+            f"characteristics: expected a DataFrame, a row a patient, such as frame[['age', 'sex', 'site']]; came {type(characteristics).__name__}."
+        )
+    if len(characteristics) != samples:
+        raise InputError(
+            f"characteristics: expected a row for each of the {samples} samples, came {len(characteristics)}; give those of the explained samples."
+        )
+    names = list(map(str, characteristics.columns))
+    if len(set(names)) < len(names):
+        raise InputError(f"characteristics: each column must be there once; {listed(names)} came.")
+    return characteristics.set_axis(names, axis=1)
 
 
 def _resolution(raw: np.ndarray, values: np.ndarray, noise: float) -> float:

@@ -1,11 +1,14 @@
 """The explained samples in an explanation's file: arrays, tables, texts, bundles of arrays, lists of arrays of any
-length, and gaps in all of them.
+length, and gaps in all of them. They are read all at once, or one when it is looked at.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,15 +37,76 @@ def stored_inputs(inputs: Mapping[str, Any]) -> xr.Dataset:
 
 def loaded_inputs(dataset: xr.Dataset) -> dict[str, Any]:
     """The samples by modality, as they were stored."""
+    return _by_modality(
+        dataset, {str(name): _samples(array, _about(array)) for name, array in dataset.data_vars.items()}
+    )
+
+
+def samples_in(path: Path, dataset: xr.Dataset) -> dict[str, Any]:
+    """The samples by modality, left in their file until one is asked for. dataset: the same, opened and not loaded."""
+    return _by_modality(
+        dataset, {str(name): SamplesInFile(path=path, variable=str(name)) for name in dataset.data_vars}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesInFile(Sequence):
+    """The samples of a modality in an explanation's file, which is opened for each one that is asked for, and closed again."""
+
+    path: Path
+    variable: str
+
+    def __len__(self) -> int:
+        with self._opened() as array:
+            about = _about(array)
+            return len(about["lengths"]) if "lengths" in about else int(array.shape[0])
+
+    def __getitem__(self, sample: Any) -> Any:
+        if not isinstance(sample, int | np.integer):
+            return self.all()[sample]
+        with self._opened() as array:
+            about = _about(array)
+            if "lengths" not in about:
+                return None if sample in about.get("missing", ()) else _one(array[int(sample)].values)
+            lengths = about["lengths"]
+            if lengths[sample] is None:
+                return None
+            start = sum(length for length in lengths[:sample] if length is not None)
+            return array[start : start + lengths[sample]].values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.all(), dtype=dtype)
+
+    def all(self) -> Any:
+        """All samples, read at once."""
+        with self._opened() as array:
+            return _samples(array.load(), _about(array))
+
+    @contextmanager
+    def _opened(self) -> Iterator[xr.DataArray]:
+        with xr.open_dataset(self.path, group="inputs", engine="h5netcdf") as dataset:
+            yield dataset[self.variable]
+
+
+def _by_modality(dataset: xr.Dataset, samples: Mapping[str, Any]) -> dict[str, Any]:
+    """Samples by variable as samples by modality, in which some have several members."""
     found: dict[str, Any] = {}
-    for name, array in dataset.data_vars.items():
-        about = {key: json.loads(value) for key, value in array.attrs.items()}
-        samples = _samples(array, about)
+    for name, own in samples.items():
+        about = _about(dataset[name])
         if "member" in about:
-            found.setdefault(about["modality"], {})[about["member"]] = samples
+            found.setdefault(about["modality"], {})[about["member"]] = own
         else:
-            found[str(name)] = samples
+            found[name] = own
     return found
+
+
+def _about(array: xr.DataArray) -> dict[str, Any]:
+    return {key: json.loads(value) for key, value in array.attrs.items()}
+
+
+def _one(value: np.ndarray) -> Any:
+    """A sample as it was given: a text, a number or an array."""
+    return str(value) if value.dtype.kind in "OUT" and value.ndim == 0 else value
 
 
 def _variable(name: str, samples: Any) -> xr.DataArray:

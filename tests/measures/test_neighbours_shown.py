@@ -12,7 +12,7 @@ import pytest
 import modalens as ml
 from explained import sigmoid
 from modalens import plots
-from modalens.plots.reading import kind_of
+from modalens.reading import kind_of
 from modalens.report.page import write_page
 from modalens.studyfile import MEASURES
 from modalens.summary.tables import by_topic, content

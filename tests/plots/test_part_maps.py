@@ -13,8 +13,8 @@ from matplotlib.patches import Rectangle
 import modalens as ml
 from explained import REPORTS, lesion, pair, regression, report
 from modalens import plots
-from modalens.plots.reading import patches
 from modalens.plots.style import PART_AMOUNTS, SIGNED
+from modalens.reading import patches
 
 
 def boxes(ax: object) -> dict[str, tuple[float, ...]]:

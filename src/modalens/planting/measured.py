@@ -12,7 +12,7 @@ from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.modalities.patients import Patients
 from modalens.planting.marked import Marks
-from modalens.plots.reading import contribution_views, result_of
+from modalens.reading import contribution_views, result_of
 
 INTERSHAP, PAIR, BEYOND = "InterSHAP, by itself", "InterSHAP, the pair", "InterSHAP, beyond additive"
 OWN_PART = "part by part, the mark's own"

@@ -16,7 +16,7 @@ from modalens.explanation import Explanation
 from modalens.planting.measured import OWN_PART
 from modalens.planting.verdicts import judged, together
 from modalens.plots.planting import planting_figure
-from modalens.plots.reading import bounds_of, result_of
+from modalens.reading import bounds_of, result_of
 from modalens.summary import as_rich
 from modalens.summary.cells import Table
 from modalens.summary.printed import as_text

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
 from modalens.measures import Result
-from modalens.plots.reading import bounds_of, by_output_views
 from modalens.plots.style import GREY, SERIES, axes_of, drawn, name_rows, percent_axis, plain, titled, whiskers
+from modalens.reading import bounds_of, by_output_views
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 """One more than there are colours, so that modalities beyond the colours differ in both."""

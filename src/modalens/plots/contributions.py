@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
-from modalens.plots.reading import bounds_of, contribution_views, lead_outputs, require
 from modalens.plots.style import (
     BLUE,
     ERROR_BAR,
@@ -21,6 +20,7 @@ from modalens.plots.style import (
     titled,
     whiskers,
 )
+from modalens.reading import bounds_of, contribution_views, lead_outputs, require
 
 
 @drawn

@@ -8,7 +8,6 @@ from matplotlib.ticker import StrMethodFormatter
 
 from modalens.explanation import Explanation
 from modalens.measures import Result
-from modalens.plots.reading import bounds_of, estimators_of, gradients_words, require
 from modalens.plots.style import (
     BLUE,
     GREEN,
@@ -24,6 +23,7 @@ from modalens.plots.style import (
     titled,
     whiskers,
 )
+from modalens.reading import bounds_of, estimators_of, gradients_words, require
 
 LOOKS = {
     "expected": (BLUE, "o"),

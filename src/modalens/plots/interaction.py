@@ -8,16 +8,6 @@ from matplotlib.axes import Axes
 
 from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
-from modalens.plots.reading import (
-    bounds_of,
-    one_output,
-    output_words,
-    require,
-    result_of,
-    space_of,
-    space_words,
-    target_words,
-)
 from modalens.plots.style import (
     AMOUNTS,
     BLUE,
@@ -34,6 +24,16 @@ from modalens.plots.style import (
     titled,
     whiskers,
     wrapped,
+)
+from modalens.reading import (
+    bounds_of,
+    one_output,
+    output_words,
+    require,
+    result_of,
+    space_of,
+    space_words,
+    target_words,
 )
 
 

@@ -15,10 +15,10 @@ from modalens.explanation import Explanation
 from modalens.plots.contributions import contributions, part_contributions
 from modalens.plots.gradients import fusion_gradients
 from modalens.plots.interaction import interaction_matrix, interaction_scores, orders
-from modalens.plots.reading import contribution_views, one_output, result_of, results_of
 from modalens.plots.reliance import reliance
 from modalens.plots.scores import score_parts, scores
 from modalens.plots.style import LOOK
+from modalens.reading import contribution_views, one_output, result_of, results_of
 
 WIDTH = 10.5
 """Inches: readable when printed across a page."""

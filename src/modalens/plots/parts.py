@@ -22,7 +22,6 @@ from matplotlib.transforms import Affine2D
 
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
-from modalens.plots.reading import output_words, patches, require, space_words
 from modalens.plots.style import (
     PART_AMOUNTS,
     SIGNED,
@@ -35,6 +34,7 @@ from modalens.plots.style import (
     plain,
     titled,
 )
+from modalens.reading import output_words, patches, require, space_words
 
 OPAQUE = 0.8
 """How much the strongest colour covers the image beneath; a patch that changes nothing leaves it as it is."""

@@ -17,11 +17,11 @@ from matplotlib.patches import Rectangle
 from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
 from modalens.plots.parts import change_words, changes_of, lines_of, parts, scale, see_through
-from modalens.plots.reading import patches, require
 from modalens.plots.series import channel_count, series, windows_of
 from modalens.plots.style import GREY, LOOK, plain, titled
 from modalens.plots.volume import blocks_of, volume
 from modalens.plots.waterfall import drawn_output, terms_of, waterfall
+from modalens.reading import patches, require
 
 WIDTH = 10.5
 """Inches: readable when printed across a page."""

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from modalens.explanation import Explanation
-from modalens.plots.reading import bounds_of, require
 from modalens.plots.style import BLUE, GREY, VERMILION, axes_of, drawn, light_grid, name_rows, titled, whiskers
+from modalens.reading import bounds_of, require
 
 METRICS = {
     "auc": "area under the ROC curve, AUC",

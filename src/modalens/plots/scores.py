@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
 from modalens.measures import Result
-from modalens.plots.reading import Kind, bounds_of, results_of
 from modalens.plots.style import ERROR_BAR, SERIES, axes_of, drawn, light_grid, name_rows, titled, whiskers
+from modalens.reading import Kind, bounds_of, results_of
 
 TOGETHER = "all of them together"
 

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from modalens.explanation import Explanation
-from modalens.plots.reading import bounds_of, contribution_views, result_of
 from modalens.plots.reliance import METRICS
 from modalens.plots.style import (
     BLUE,
@@ -26,6 +25,7 @@ from modalens.plots.style import (
     titled,
     whiskers,
 )
+from modalens.reading import bounds_of, contribution_views, result_of
 
 
 def usefulness_figure(

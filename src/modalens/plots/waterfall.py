@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
-from modalens.plots.reading import output_words, result_of, target_words
 from modalens.plots.style import BLUE, VERMILION, axes_of, drawn, light_grid, name_rows, plain, titled
+from modalens.reading import output_words, result_of, target_words
 
 ADD_UP = ("k-sii", "stii", "fsii")
 """The indices whose terms add up to the whole change, however large the largest set is."""

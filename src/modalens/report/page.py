@@ -16,7 +16,7 @@ from modalens import plots
 from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.plots.overview import tables_of
-from modalens.plots.reading import GRADIENTS, contribution_views, gradients_words, hides, one_output, result_of
+from modalens.reading import GRADIENTS, contribution_views, gradients_words, hides, one_output, result_of
 from modalens.report.layout import Picture, Section, alt_of, filled, picture, written
 from modalens.summary import baselines_in_words, caveats, title_words
 from modalens.summary.headline import headline

@@ -15,7 +15,6 @@ from matplotlib.patches import Rectangle
 
 from modalens import plots
 from modalens.explanation import Explanation
-from modalens.plots.reading import patches
 from modalens.plots.style import (
     AMOUNTS,
     BLUE,
@@ -29,6 +28,7 @@ from modalens.plots.style import (
     name_rows,
     plain,
 )
+from modalens.reading import patches
 
 AUTHORS, AMOUNT, SIGN = "as published: p_l − p₀", "ours, amounts: Σ |p₀ − p_l|", "ours, signed: p₀ − p_l"
 """The three maps: in the first one the decisive part is the bluest."""

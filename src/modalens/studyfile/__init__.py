@@ -152,6 +152,11 @@ def read_study(path: str | Path) -> StudyRun:
         section = getattr(content, what)
         with at(source, root, (what,)):
             settings[what] = None if section is None else _read(section, source.parent)
+    with at(source, root, ("characteristics",)):
+        about = content.characteristics
+        settings["characteristics"] = (
+            None if about is None else read_csv(source.parent / about.file, about.columns, about.patient)
+        )
     with at(source, root, ("measures",)):
         chosen = [content.measures] if isinstance(content.measures, str) else content.measures
         settings["measures"] = None if chosen is None else [measure_of(one) for one in chosen]

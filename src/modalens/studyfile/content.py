@@ -57,6 +57,14 @@ class ModalitySource(Source):
     tokenizer: Path | None = None
 
 
+class CharacteristicsSource(_Checked):
+    """Columns of a .csv file that say what is known of the patients, and which of its columns names them (`patient`)."""
+
+    file: Path
+    columns: list[str] | None = None
+    patient: str | None = None
+
+
 class Content(_Checked):
     """What a kind of study file can say."""
 
@@ -74,6 +82,7 @@ class StudyFile(Content):
     background: dict[str, Source] | None = None
     labels: Source | None = None
     groups: Source | None = None
+    characteristics: CharacteristicsSource | None = None
     present: dict[str, Source] | None = None
     forward: str | None = None
     collate: Literal["patient"] | dict[str, str] | None = None
@@ -94,6 +103,8 @@ class StudyFile(Content):
 
     @classmethod
     def section(cls, path: tuple[Any, ...]) -> type[BaseModel]:
+        if path[0] == "characteristics" and len(path) > 1:
+            return CharacteristicsSource
         return ModalitySource if len(path) == 3 and path[0] == "inputs" else super().section(path)
 
 

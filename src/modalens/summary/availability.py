@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import xarray as xr
 
 from modalens.explanation import Explanation
-from modalens.plots.reading import contribution_views, sets_of_modalities
+from modalens.reading import contribution_views, sets_of_modalities
 from modalens.summary.cells import Table
 from modalens.summary.wording import NOT_THERE, percent
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from modalens.explanation import Explanation
 from modalens.measures import Result
-from modalens.plots.reading import (
+from modalens.reading import (
     bounds_of,
     results_of,
 )

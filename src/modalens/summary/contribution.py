@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from modalens.explanation import Explanation
 from modalens.measures import Result
-from modalens.plots.reading import (
+from modalens.reading import (
     SHAPLEY,
     by_output_views,
     contribution_views,

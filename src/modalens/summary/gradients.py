@@ -8,7 +8,7 @@ import numpy as np
 
 from modalens.explanation import Explanation
 from modalens.measures import Result
-from modalens.plots.reading import GRADIENTS, estimators_of, gradients_words, results_of
+from modalens.reading import GRADIENTS, estimators_of, gradients_words, results_of
 from modalens.summary.cells import Table, cells, footnotes, of_measured, rows_of, undefined
 from modalens.summary.wording import NOT_THERE, baseline_label, capital, in_words, quote, rounded_percent
 

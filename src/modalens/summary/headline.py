@@ -12,7 +12,7 @@ import xarray as xr
 from modalens.explanation import DISAGREEMENT, Explanation
 from modalens.measures import Result
 from modalens.measures.reliance import COLLAPSE
-from modalens.plots.reading import (
+from modalens.reading import (
     Kind,
     bounds_of,
     by_output_views,

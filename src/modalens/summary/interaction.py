@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modalens.explanation import Explanation
-from modalens.plots.reading import (
+from modalens.reading import (
     pairs,
     result_of,
     results_of,

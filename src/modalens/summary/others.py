@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import xarray as xr
 
 from modalens.explanation import Explanation
-from modalens.plots.reading import (
+from modalens.reading import (
     bounds_of,
     kind_of,
     results_of,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from modalens.explanation import Explanation
 from modalens.measures import Result
-from modalens.plots.reading import results_of, space_words
+from modalens.reading import results_of, space_words
 from modalens.summary.cells import Table, cell, footnotes, of_measured
 from modalens.summary.wording import NOT_THERE, baseline_label, difference, metric_words, percent, score
 

@@ -1,0 +1,1 @@
+"""The browser app: explore patients, compare models, look at audits, annotate heat maps."""

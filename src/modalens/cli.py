@@ -1,4 +1,4 @@
-"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check | audit | validate | reproduce`. Exit codes: 0
+"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check | audit | validate | reproduce | app`. Exit codes: 0
 done, 1 a check found an obstacle, 2 wrong input.
 """
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from modalens.errors import InputError, ModalensWarning, choice
 
 if TYPE_CHECKING:
+    from modalens.findings import Findings
     from modalens.studyfile import StudyRun
 
 app = typer.Typer(
@@ -228,6 +229,70 @@ def reproduce(
         console.print(as_rich(table))
     for path in found.write(folder):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+@app.command("app")
+def open_app(
+    folder: Annotated[Path, typer.Argument(help="A folder that explain, audit, validate or demo wrote.")],
+    study: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="The study file of an audit in the folder: its model answers while text is edited. Again for more."
+        ),
+    ] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            help="Where annotators' answers are kept: a data base's URL. Unless given, answers.sqlite in the folder."
+        ),
+    ] = None,
+    annotators: Annotated[
+        Path | None,
+        typer.Option(help="The file of annotators and their keys (modalens annotator): only the desk is served."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; others than this machine need --annotators.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8501,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open what lies in a folder in the browser: overview, cohort, patients, two models side by side, audits, leaderboards, and
+    the desk at which heat maps are annotated.
+
+    Example: [bold]modalens app modalens-demo[/bold]
+    """
+    try:
+        from modalens.app.serving import Served, serve
+    except ModuleNotFoundError as error:
+        raise InputError(f"the app needs the package {error.name}: pip install 'modalens[app]'.") from error
+    from modalens.findings import findings_in
+
+    found = findings_in(folder)
+    what = Served(
+        findings=found,
+        models=_models_of(study or [], found),
+        answers=answers or f"sqlite:///{(found.folder / 'answers.sqlite').resolve()}",
+        annotators=annotators,
+        host=host,
+    )
+    serve(what, port=port, browser=browser)
+
+
+def _models_of(studies: list[Path], found: Findings) -> dict[str, Any]:
+    """The models of these study files, by the names of their audits in the folder."""
+    from modalens.alignment.sources import highlighter_of
+    from modalens.studyfile.auditing import read_audit
+
+    models = {}
+    for study in studies:
+        run = read_audit(study)
+        names = [name for name, path in found.audits.items() if path.parent.resolve() == run.folder.resolve()]
+        if not names:
+            raise InputError(
+                f"{study} writes its audit to {run.folder}, and there is none in {found.folder}; run modalens audit {study} first, and open a folder that holds {run.folder}."
+            )
+        models[names[0]] = highlighter_of(run.model)
+    return models
 
 
 def _meeting(run: StudyRun, separate: bool) -> Iterator[Table | str]:

@@ -1,0 +1,85 @@
+"""What lies in a folder of results: explanations, audits and leaderboards, by their names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+
+from modalens.errors import InputError
+
+Kind = Literal["explanation", "audit", "leaderboard"]
+
+MARKS: dict[str, Kind] = {"modalens": "explanation", "modalens_audit": "audit"}
+"""The attribute by which a NetCDF file of ours is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """The files of a folder and its sub-folders that modalens wrote, by name: the path without its ending, such as `fused` or
+    `repaired/audit`. Nothing is read but what tells their kind.
+    """
+
+    folder: Path
+    explanations: dict[str, Path]
+    audits: dict[str, Path]
+    leaderboards: dict[str, Path]
+
+    def __len__(self) -> int:
+        return len(self.explanations) + len(self.audits) + len(self.leaderboards)
+
+
+def findings_in(folder: str | Path) -> Findings:
+    """Everything in a folder that `explain`, `audit` and `validate` wrote, or the one file that is named.
+
+    Raises InputError for a folder that is not there, and for one in which there is nothing of ours.
+    """
+    source = Path(folder)
+    if not source.exists():
+        raise InputError(f"there is no folder {source}; give one that modalens explain, audit, validate or demo wrote.")
+    top = source if source.is_dir() else source.parent
+    found: dict[Kind, dict[str, Path]] = {"explanation": {}, "audit": {}, "leaderboard": {}}
+    for path in sorted(_candidates(source)):
+        kind = _kind(path)
+        if kind is not None:
+            found[kind][path.relative_to(top).with_suffix("").as_posix()] = path
+    findings = Findings(
+        folder=top, explanations=found["explanation"], audits=found["audit"], leaderboards=found["leaderboard"]
+    )
+    if not len(findings):
+        raise InputError(
+            f"{source} holds no explanation, audit or leaderboard: give a folder that modalens explain, audit, validate or demo wrote, or put in it what explanation.save(path, inputs=True) writes."
+        )
+    return findings
+
+
+def _candidates(source: Path) -> Iterator[Path]:
+    if source.is_file():
+        yield source
+        return
+    for ending in ("nc", "json"):
+        yield from (path for path in source.rglob(f"*.{ending}") if path.is_file())
+
+
+def _kind(path: Path) -> Kind | None:
+    """What a file is; None for what is not ours."""
+    if path.suffix == ".json":
+        content = _json(path)
+        ours = isinstance(content, dict) and {"modalens", "runs", "settings"} <= set(content)
+        return "leaderboard" if ours else None
+    try:
+        with h5py.File(path, "r") as file:
+            return next((kind for mark, kind in MARKS.items() if mark in file.attrs), None)
+    except OSError:
+        return None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None

@@ -15,10 +15,10 @@ demo: $(DATA)  ## train on real patients, explain the held-out ones, write modal
 	$(BIN)/modalens demo --output modalens-demo
 
 test: $(DATA)  ## the tests, with one real training; under ten minutes
-	$(BIN)/pytest -m "not slow" -n 2
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup
 
 test-full: $(DATA)  ## every test, with all real problems
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 bench: $(READY)  ## what the same numbers cost in modalens, other packages and loops by hand; writes benchmarks/speed.md
 	$(BIN)/python -m benchmarks.speed $(ARGS)

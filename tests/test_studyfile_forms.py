@@ -114,3 +114,21 @@ def test_what_a_users_own_file_raises_is_told_with_its_place(study: Path, file: 
 def test_a_file_of_bytes_is_no_study_file(study: Path) -> None:
     with pytest.raises(ml.InputError, match="no text file"):
         read_study(study.parent / "data.npz")
+
+
+def test_characteristics_are_columns_of_a_table_with_the_patients_names(study: Path) -> None:
+    table = pd.read_csv(study.parent / "data.csv")
+    table.assign(name=[f"p{row}" for row in range(12)], sex=["f", "m"] * 6).to_csv(
+        study.parent / "data.csv", index=False
+    )
+    study.write_text(STUDY + "characteristics: {file: data.csv, columns: [age, sex], patient: name}\n")
+    run = read_study(study)
+    found = ml.explain(run.model, run.inputs, **run.settings).characteristics
+    assert list(found.columns) == ["age", "sex"]
+    assert list(found.index) == [f"p{row}" for row in range(12)]
+    study.write_text(STUDY + "characteristics: {file: data.csv, columns: [agee]}\n")
+    with pytest.raises(ml.InputError, match=r"study.yaml, line 10: .*data.csv has no column 'agee'"):
+        read_study(study)
+    study.write_text(STUDY + "characteristics: {file: data.csv, column: age}\n")
+    with pytest.raises(ml.InputError, match=r"line \d+: characteristics.column: unknown key .*'columns'"):
+        read_study(study)

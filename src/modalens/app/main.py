@@ -2,4 +2,5 @@
 
 from modalens.app.pages import show
 
-show()
+if __name__ == "__main__":  # as Streamlit runs it
+    show()

@@ -1,6 +1,7 @@
-"""Conformance checks for other people's models: what stands in the way of an explanation, before any long run."""
+"""Conformance checks for other people's models and measures: what stands in the way, before any long run."""
 
+from modalens.testing.measure import check_measure
 from modalens.testing.model import check_model
-from modalens.testing.result import Finding, ModelCheck
+from modalens.testing.result import Finding, MeasureCheck, ModelCheck
 
-__all__ = ["Finding", "ModelCheck", "check_model"]
+__all__ = ["Finding", "MeasureCheck", "ModelCheck", "check_measure", "check_model"]

@@ -44,17 +44,13 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelCheck:
-    """What `check_model` found. `print` shows it as a table.
+class Checked:
+    """What checks found. `print` shows it as a table.
 
-    model : the model's name.
     findings : everything, in the order in which it was looked at.
-    rows : rows that were run through the whole model for it; looking for encoders runs a few more through its parts.
     """
 
-    model: str
     findings: tuple[Finding, ...] = field(repr=False)
-    rows: int
 
     @property
     def obstacles(self) -> tuple[Finding, ...]:
@@ -94,7 +90,7 @@ class ModelCheck:
 
     def _title(self) -> str:
         verdict = "nothing stands in the way" if self.ok else _counted(len(self.obstacles), "obstacle")
-        return f"{self.model}: {verdict}, {_counted(len(self.notes), 'note')}, by {_counted(self.rows, 'row')} through the model"
+        return f"{verdict}, {_counted(len(self.notes), 'note')}"
 
     def __str__(self) -> str:
         console = Console(width=140, force_terminal=False, no_color=True)
@@ -104,6 +100,34 @@ class ModelCheck:
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         yield self.table()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCheck(Checked):
+    """What `check_model` found. `print` shows it as a table.
+
+    model : the model's name.
+    rows : rows that were run through the whole model for it; looking for encoders runs a few more through its parts.
+    """
+
+    model: str
+    rows: int
+
+    def _title(self) -> str:
+        return f"{self.model}: {super()._title()}, by {_counted(self.rows, 'row')} through the model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureCheck(Checked):
+    """What `check_measure` found. `print` shows it as a table.
+
+    measure : the measure's name.
+    """
+
+    measure: str
+
+    def _title(self) -> str:
+        return f"{self.measure}: {super()._title()}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -9,7 +9,7 @@ DATA := $(VENV)/.data
 # Small products on a busy machine are many times slower on several threads than on one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-full bench lint clean
+.PHONY: demo test test-full figures bench lint clean
 
 demo: $(DATA)  ## train on real patients, explain the held-out ones, write modalens-demo/
 	$(BIN)/modalens demo --output modalens-demo
@@ -19,6 +19,9 @@ test: $(DATA)  ## the tests, with one real training; under ten minutes
 
 test-full: $(DATA)  ## every test, with all real problems
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+figures: $(READY)  ## the pictures that the tests compare figures with, drawn anew; look at all that changed
+	$(BIN)/pytest tests/plots/test_reference_images.py -n 0 --mpl-generate-path=tests/plots/reference
 
 bench: $(READY)  ## what the same numbers cost in modalens, other packages and loops by hand; writes benchmarks/speed.md
 	$(BIN)/python -m benchmarks.speed $(ARGS)

@@ -23,7 +23,9 @@ from modalens.measures.performance import METRICS
 from modalens.modalities import Image
 from modalens.pipeline import explain
 from modalens.planting import Planting, plant
-from modalens.report.folder import open_folder, write_folder
+from modalens.report.folder import open_folder
+from modalens.report.together import PAGE, write_folder
+from modalens.spreadsheet import as_csv
 from modalens.usefulness import Usefulness, needed, usefulness
 
 PATIENTS = {"openi": 30}
@@ -76,10 +78,12 @@ def run_demo(problem: str, folder: Path, *, seed: int = 0, console: Console) -> 
         scores=scores.set_index("model"),
         notes=study.notes,
         planting={} if planted is None else {"fused": planted},
+        usefulness=useful,
     )
     written += _write_beside(explanations, useful, planted, folder)
     console.print(
-        f"\nDone in {time.perf_counter() - started:.0f} s. Open {folder / 'fused.html'}; {len(written)} files are in {folder}.",
+        f"\nDone in {time.perf_counter() - started:.0f} s. {len(written)} files are in {folder}. "
+        f"Open {folder / PAGE}; to look at single patients: modalens app {folder}",
         highlight=False,
         soft_wrap=True,
     )
@@ -153,19 +157,13 @@ def plant_in(study: Study, model: nn.Module, *, seed: int) -> Planting | None:
 def _write_beside(
     explanations: dict[str, Explanation], useful: Usefulness, planted: Planting | None, folder: Path
 ) -> list[Path]:
-    """The tables and the figure of what was trained and planted, and the two explanations compared."""
+    """The tables of what was trained and planted, and of the two explanations compared."""
     compared = compare(explanations["late"], explanations["fused"]).to_frame()
     tables = {"fused-minus-late": compared, "usefulness": useful.to_frame()}
     tables |= {} if planted is None else {"fused-planting": planted.to_frame()}
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    figure = useful.plot(explanations["fused"])
-    for ending in ("svg", "png"):
-        figure.savefig(folder / f"usefulness.{ending}", dpi=150, bbox_inches="tight")
-    return [
-        *(folder / f"{name}.csv" for name in tables),
-        *(folder / f"usefulness.{ending}" for ending in ("svg", "png")),
-    ]
+        (folder / f"{name}.csv").write_text(as_csv(table), encoding="utf-8")
+    return [folder / f"{name}.csv" for name in tables]
 
 
 def score_table(study: Study, models: dict[str, nn.Module]) -> pd.DataFrame:
@@ -187,6 +185,7 @@ def explain_study(study: Study, model: nn.Module, *, seed: int = 0, **settings: 
         "classes": study.classes,
         "labels": cohort.labels,
         "groups": cohort.groups,
+        "characteristics": cohort.characteristics,
         "seed": seed,
     }
     with warnings.catch_warnings():

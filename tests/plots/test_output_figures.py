@@ -60,7 +60,7 @@ def test_a_class_that_nothing_changes_is_said() -> None:
 def test_many_outputs_are_cut_and_counted() -> None:
     ax = plots.contributions_by_output(omics(), top=2)
     assert len(ax.get_yticks()) == 2
-    assert "1 others are not shown" in ax.get_xlabel()
+    assert "1 other is not shown" in ax.get_xlabel()
 
 
 def test_missing_measures_are_named() -> None:

@@ -45,6 +45,41 @@ def test_a_signed_map_is_centred_at_zero_and_white_there() -> None:
     assert layer.cmap(layer.norm(0.0))[3] < 0.1  # where nothing changes, the image is seen as it is
 
 
+def test_the_maps_of_all_samples_add_up_to_the_measure() -> None:
+    explanation = lesion()
+    totals = {}
+    for modality in explanation.modalities:
+        sums = []
+        for sample in range(explanation.provenance["samples"]):
+            ax = plots.parts(explanation, modality, sample, top=99)
+            if ax.images:
+                sums.append(np.asarray(ax.images[-1].get_array()).sum() / 64)  # pixels of a patch
+            else:
+                sums.append(sum(bar.get_width() for bar in ax.containers[0]))
+        totals[modality] = np.mean(sums)
+    whole = sum(totals.values())
+    for modality, total in totals.items():
+        share = explanation.occlusion.contribution.sel(modality=modality).item()
+        assert total / whole == pytest.approx(share, abs=1e-12)
+
+
+def luminance(colours: np.ndarray) -> np.ndarray:
+    """Of colours (..., 3), as a camera for grey pictures would see them."""
+    return colours @ np.array([0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("output", [None, "malignant"])
+def test_the_image_is_seen_through_every_patch(output: str | None) -> None:
+    ax = plots.parts(lesion(), "image", 3, output=output)
+    beneath, layer = (image.to_rgba(image.get_array()).astype(float) for image in ax.images)
+    seen = layer[..., 3:] * layer[..., :3] + (1 - layer[..., 3:]) * beneath[..., :3]
+    grey, shown = luminance(beneath[..., :3]), luminance(seen)
+    for row, column in np.ndindex(4, 4):
+        patch = (slice(8 * row, 8 * row + 8), slice(8 * column, 8 * column + 8))
+        assert np.ptp(shown[patch]) > 0.3 * np.ptp(grey[patch])
+        assert np.corrcoef(shown[patch].ravel(), grey[patch].ravel())[0, 1] > 0.999
+
+
 def test_the_map_stands_alone_without_the_image() -> None:
     bare = ml.Explanation(results=lesion().results, provenance=lesion().provenance)
     assert len(plots.parts(bare, "image").images) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from matplotlib.patches import Rectangle
 import modalens as ml
 from explained import EVERY, lesion, omics, pair, regression
 from modalens import plots
+from modalens.plots.parts import OPAQUE
 from modalens.plots.style import PART_AMOUNTS, SIGNED
 
 KINDS: dict[str, Any] = {
@@ -74,7 +76,9 @@ def test_every_modality_is_there_as_it_is_seen_best() -> None:
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles == ["How the output of sample 1 comes about", *(f"{name}, sample 1" for name in KINDS), ""]
     assert len(panel(figure, "scan").images) == 6
-    assert len(panel(figure, "xray").images) == 2
+    beneath, layer, alone = panel(figure, "xray").images
+    np.testing.assert_array_equal(alone.get_array(), beneath.get_array())
+    assert alone.get_extent()[1] < layer.get_extent()[0]  # on the left, not under the colours
     assert len(panel(figure, "ecg").lines) >= 3
     assert [one.get_label() for one in panel(figure, "note").patches if isinstance(one, Rectangle)] == ["large", "effusion", "on", "the", "left"]  # fmt: skip
     assert len(panel(figure, "blood").containers[0]) == 1
@@ -105,7 +109,7 @@ def test_with_an_output_all_parts_are_signed_on_one_scale() -> None:
     figure = plots.patient(explanation, 3, output="malignant")
     parts = explanation.occlusion.parts
     most = max(float(abs(one.isel(sample=3).sel(output="malignant")).max()) for one in parts.values())
-    layer = panel(figure, "image").images[-1]
+    layer = panel(figure, "image").images[1]
     assert (layer.norm.vmin, layer.norm.vmax) == (-most, most)
     assert panel(figure, "blood").get_xlim() == pytest.approx((-1.04 * most, 1.04 * most))
     assert figure.axes[-1].get_xlim() == (-most, most)
@@ -121,7 +125,7 @@ def test_the_scale_says_what_it_is_and_how_it_looks_over_a_picture() -> None:
     opaque, over = (np.asarray(image.get_array()) for image in scale.images)
     assert (opaque[..., 3] == 1).all()
     assert over[0, 0, 3] == 0
-    assert over[0, -1, 3] == pytest.approx(0.8)
+    assert over[0, -1, 3] == pytest.approx(OPAQUE)
     assert scale.images[1].get_zorder() > scale.patches[0].get_zorder()
 
 
@@ -135,11 +139,23 @@ def test_a_modality_that_the_patient_lacks_is_said() -> None:
 
 
 def test_the_waterfall_is_that_of_the_sample() -> None:
-    drawn = panel(plots.patient(omics(), 4, prediction=0.5), "How")
-    alone = plots.waterfall(omics(), 4, prediction=0.5, top=8)
+    drawn = panel(plots.patient(omics(), 4), "How")
+    alone = plots.waterfall(omics(), 4, top=8)
+    assert [bar.get_x() for bar in drawn.patches] == [bar.get_x() for bar in alone.patches]
     assert [bar.get_width() for bar in drawn.patches] == [bar.get_width() for bar in alone.patches]
     figure = plots.patient(pair(measures=[ml.Occlusion()]))
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["a, sample 0", "b, sample 0", ""]
+
+
+def test_the_page_is_headed_by_the_patients_name() -> None:
+    assert plots.patient(lesion(), 2).get_suptitle() == ""
+    rows = range(30)
+    numbered = replace(lesion(), characteristics=pd.DataFrame({"age": [60.0 + row for row in rows]}))
+    assert plots.patient(numbered, 2).get_suptitle() == ""
+    named = replace(lesion(), characteristics=numbered.characteristics.set_axis([f"p{row + 15}" for row in rows]))
+    assert plots.patient(named, 2).get_suptitle() == "Sample 2: patient p17"
+    odd = replace(lesion(), characteristics=numbered.characteristics.set_axis(["a$_{" for row in rows]))
+    plots.patient(odd, 2).savefig(io.BytesIO(), format="pdf")
 
 
 def test_settings_reach_the_figure_of_their_modality() -> None:

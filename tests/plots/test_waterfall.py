@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -50,10 +52,7 @@ def four(*measures: ml.Measure) -> ml.Explanation:
 
 
 def test_terms_by_hand() -> None:
-    ax = plots.waterfall(
-        four(ml.Interactions(order=4)), 0, prediction=product(*np.array([[[2.0]], [[3.0]], [[4.0]], [[5.0]]]))[0]
-    )
-    found = bars(ax)
+    found = bars(plots.waterfall(four(ml.Interactions(order=4)), 0))
     widths = {name: end - start for name, (start, end) in found.items() if start != end}
     assert widths == {"a": 4.0, "c × d": 20.0, "a × b": 6.0, "a × b × c × d": -360.0}
     assert next(iter(found.values()))[0] == 0.0
@@ -72,13 +71,45 @@ def test_the_last_bar_ends_at_the_prediction_and_the_first_begins_at_the_mean() 
     rows = {name: random.normal(size=(size, 2)) for name, size in (("a", 12), ("b", 12), ("a ", 20), ("b ", 20))}
     prediction = sigmoid(2 * rows["a"][:, 0] * rows["b"][:, 0])
     mean = sigmoid(2 * rows["a "][:, 0] * rows["b "][:, 0]).mean()
-    for sample in range(12):
-        own = float(prediction[sample])
-        ax = plots.waterfall(pair(measures=[ml.Interactions()]), sample, output="1", prediction=own)
-        ends = list(bars(ax).values())
-        assert ends[0][0] == pytest.approx(mean, abs=1e-12)
-        assert ends[-1][1] == pytest.approx(own, abs=1e-15)
-    assert ax.get_xlabel().startswith("probability of 1")
+    for measure in (ml.Interactions(), ml.InterSHAP(), ml.Shapley()):
+        explanation = pair(measures=[measure])
+        for sample in range(12):
+            own, predicted = float(prediction[sample]), int(prediction[sample] > 0.5)
+            ax = plots.waterfall(explanation, sample)
+            ends = list(bars(ax).values())
+            assert ends[0][0] == pytest.approx(mean if predicted else 1 - mean, abs=1e-12)
+            assert ends[-1][1] == pytest.approx(own if predicted else 1 - own, abs=1e-12)
+            assert ax.get_xlabel().startswith(f"probability of {predicted}\n")
+    other = list(bars(plots.waterfall(pair(measures=[ml.Shapley()]), 3, output="0")).values())
+    assert (other[0][0], other[-1][1]) == (
+        pytest.approx(1 - mean, abs=1e-12),
+        pytest.approx(1 - prediction[3], abs=1e-12),
+    )
+
+
+def test_the_mean_is_that_of_the_space_that_is_scored() -> None:
+    inputs = {name: np.array([[2.0], [-1.0]]) for name in "ab"}
+    background = {name: np.array([[1.0], [3.0], [-2.0]]) for name in "ab"}
+
+    def model(a: Any, b: Any) -> np.ndarray:
+        return sigmoid(a[:, 0] + 2 * b[:, 0])
+
+    explanation = ml.explain(
+        model,
+        inputs,
+        background=background,
+        measures=[ml.Interactions()],
+        output="logit",
+        target="1",
+        progress=False,
+    )
+    ax = plots.waterfall(explanation, 0)
+    start, end = (text.get_text() for text in (ax.texts[0], ax.texts[-1]))
+    ends = list(bars(ax).values())
+    # Of two classes the centred log-probability of one is half the log-odds: (a + 2 b) / 2, and rows are averaged on this scale.
+    assert ends[0][0] == pytest.approx(np.mean([3.0, 9.0, -6.0]) / 2, abs=1e-12)
+    assert ends[-1][1] == pytest.approx(3.0, abs=1e-12)
+    assert (start, end) == ("1.00", "3.00")
 
 
 def test_what_interactions_leave_out_has_a_bar() -> None:
@@ -192,7 +223,7 @@ def test_sets_are_hatched_and_directions_have_colours() -> None:
 def test_the_numbers_are_those_of_the_bars() -> None:
     ax = plots.waterfall(four(ml.Interactions(order=4)), top=99)
     said = [text.get_text() for text in ax.texts]
-    assert said[0] == "0"
+    assert said[0] == "0"  # the model's output where all are zeros
     assert said[1] == "+4"
     assert said[-2:] == ["−360", "−330"]
 
@@ -224,11 +255,27 @@ def test_an_unused_modality_has_an_empty_bar() -> None:
     assert "output of" not in ax.get_xlabel()
 
 
-def test_without_the_prediction_the_axis_shows_changes() -> None:
-    ax = plots.waterfall(pair(measures=[ml.InterSHAP()]), 2)
+def test_an_explanation_made_by_hand_shows_changes() -> None:
+    whole = pair(measures=[ml.InterSHAP()])
+    bare = ml.Explanation(results=whole.results, provenance=whole.provenance)
+    ax = plots.waterfall(bare, 2)
     assert ax.get_xlabel().startswith("change of the probability of the predicted class\n")
     assert next(iter(bars(ax).values()))[0] == 0.0
     assert ax.texts[-1].get_text()[0] in "+−"
+    assert list(changes(ax).values()) == pytest.approx(list(changes(plots.waterfall(whole, 2)).values()), abs=1e-12)
+
+
+def test_a_prediction_that_is_no_number_is_not_drawn() -> None:
+    whole = pair(measures=[ml.Shapley()])
+    unknown = replace(whole, cohort=whole.cohort.assign(prediction=whole.cohort.prediction * np.nan))
+    assert plots.waterfall(unknown, 1).get_xlabel().startswith("change of the probability")
+    assert plots.waterfall(whole, 1).get_xlabel().startswith("probability")
+
+
+def test_a_saved_explanation_shows_the_same_outputs(tmp_path: Path) -> None:
+    explanation = lesion()
+    loaded = ml.load(explanation.save(tmp_path / "saved.nc"))
+    assert bars(plots.waterfall(loaded, 3)) == bars(plots.waterfall(explanation, 3))
 
 
 def test_a_model_that_says_the_same_of_everybody_is_drawn() -> None:
@@ -246,8 +293,6 @@ def test_what_is_not_there_is_named() -> None:
         plots.waterfall(lesion(), output="bening")
     with pytest.raises(ml.InputError, match=r"needs terms that add up, and the explanation holds 'occlusion'"):
         plots.waterfall(pair(measures=[ml.Occlusion()]))
-    with pytest.raises(ml.InputError, match=r"prediction=nan: expected the model's output"):
-        plots.waterfall(lesion(), prediction=float("nan"))
     with pytest.raises(ml.InputError, match=r"top=0: expected a number of bars"):
         plots.waterfall(lesion(), top=0)
 

@@ -274,6 +274,7 @@ def test_coverage_of_the_intervals() -> None:
     assert 0.85 <= covered["occlusion.anchor"] <= 1
 
 
+@pytest.mark.slow
 def test_the_quick_leaderboard() -> None:
     found = quick_leaderboard()
     assert set(found.best) >= {"C4", "F6"}

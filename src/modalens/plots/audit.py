@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from modalens.errors import InputError, listed, nearest
 from modalens.plots.parts import scale, see_through
 from modalens.plots.style import (
     BLUE,
@@ -39,6 +40,9 @@ even map are not blown up to a picture.
 
 SHOWN = 3
 """Images of which maps are shown."""
+
+FIGURED = ("as it is", "swap left/right")
+"""The conditions whose maps stand in the figure."""
 
 
 MARKS = "|x+1234"
@@ -70,8 +74,9 @@ class Audited(Protocol):
 
 
 def audit_figure(audit: Audited, *, records: Sequence[int] | None = None) -> Figure:
-    """All three. records: which ones to show with their maps; by default those of images with the same finding in both lungs,
-    where the model is least and most right. Without images (an audit from a file) there are no maps.
+    """Scores beside baselines, changes beside attainable ones, and maps over images, on one page. records: which ones to show
+    with their maps; by default those of images with the same finding in both lungs, where the model is least and most
+    right. Without images (an audit from a file without pictures) there are no maps.
     """
     chosen = list(records) if records is not None else examples(audit)
     with mpl.rc_context(LOOK):
@@ -83,9 +88,11 @@ def audit_figure(audit: Audited, *, records: Sequence[int] | None = None) -> Fig
             below.suptitle(
                 "Colour: attention above an even share; the strongest is three shares, or the most of a row", fontsize=8
             )
-            axes = below.subplots(len(chosen), 1 + len(audit.maps), squeeze=False)
+            beside = [None, *(condition for condition in FIGURED if condition in audit.maps)]
+            axes = below.subplots(len(chosen), len(beside), squeeze=False)
             for row, place in zip(axes, chosen, strict=True):
-                _beside(audit, place, row)
+                for ax, condition in zip(row, beside, strict=True):
+                    map_panel(audit, place, condition=condition, ax=ax)
         changed = bool(audit.deltas.sizes["condition"])
         panels = above.subplots(1, 1 + changed, squeeze=False)[0]
         score_panel(audit, ax=panels[0])
@@ -165,6 +172,38 @@ def delta_panel(audit: Audited, *, score: str = "auroc", ax: Axes | None = None)
 
 
 @drawn
+def map_panel(audit: Audited, record: int, *, condition: str | None = None, ax: Axes | None = None) -> Axes:
+    """The image of one record with the outline of its annotated region, and over it the map of its phrase under a condition
+    ("as it is", "swap left/right", ...); without one the image alone. Its colours are those of the record's maps in the figure.
+
+    Raises InputError for an audit that holds no images (one from a file without them), and for a record or condition that it has not.
+    """
+    if not 0 <= record < len(audit.records):
+        why = "it came without images, from a file or a sheet" if not len(audit.records) else "records count from 0"
+        raise InputError(f"record={record} is not there: the audit holds {len(audit.records)} images; {why}.")
+    if condition is not None and condition not in audit.maps:
+        names = list(map(str, audit.maps))
+        raise InputError(
+            f"condition={condition!r} has no maps{nearest(condition, names)}: give one of {listed(names)}, or None for the image alone."
+        )
+    about = audit.records[record]
+    image, truth = about.pixels(), about.truth
+    ax = axes_of(ax, width=2.8, height=2.8)
+    if condition is None:
+        return map_over_image(image, np.zeros(truth.shape), truth=truth, title="annotated", ax=ax)
+    found = _maps_of(audit, record, (*FIGURED, condition))
+    if condition not in found:
+        ax.set_axis_off()
+        return ax
+    signed = any(np.nanmin(values) < 0 for values in found.values())
+    phrase = str(audit.data.phrase.sel(condition=condition)[record].item())
+    largest = strongest(found.values())
+    return map_over_image(
+        image, found[condition], truth=truth, title=f"“{phrase}”", largest=largest, signed=signed, ax=ax
+    )
+
+
+@drawn
 def map_over_image(
     image: np.ndarray,
     values: np.ndarray,
@@ -224,24 +263,17 @@ def examples(audit: Audited) -> list[int]:
     return [int(places[one]) for one in np.unique(some)]
 
 
-def _beside(audit: Audited, place: int, axes: Sequence[Axes]) -> None:
-    """An image with its region, the map of its phrase, and that of the phrase with left and right exchanged."""
+def _maps_of(audit: Audited, place: int, conditions: Sequence[str]) -> dict[str, np.ndarray]:
+    """The maps of a record by condition, over its image; amounts as what they are above an even share."""
     record = audit.records[place]
-    image, truth = record.pixels(), record.truth
     smooth = audit.settings["interpolation"] == "bilinear"
     found = {
-        name: maps[place].on(truth.shape, smooth=smooth) for name, maps in audit.maps.items() if maps[place] is not None
+        name: maps[place].on(record.truth.shape, smooth=smooth)
+        for name, maps in audit.maps.items()
+        if name in conditions and maps[place] is not None
     }
     signed = any(np.nanmin(values) < 0 for values in found.values())
-    found = found if signed else {name: over_even(values) for name, values in found.items()}
-    largest = strongest(found.values())
-    map_over_image(image, np.zeros(truth.shape), truth=truth, title="annotated", ax=axes[0])
-    for ax, name in zip(axes[1:], audit.maps, strict=True):
-        if name in found:
-            phrase = str(audit.data.phrase.sel(condition=name)[place].item())
-            map_over_image(image, found[name], truth=truth, title=f"“{phrase}”", largest=largest, signed=signed, ax=ax)
-        else:
-            ax.set_axis_off()
+    return found if signed else {name: over_even(values) for name, values in found.items()}
 
 
 def _said(score: str) -> str:

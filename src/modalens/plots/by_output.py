@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
 from modalens.measures import Result
-from modalens.plots.style import GREY, SERIES, axes_of, drawn, name_rows, percent_axis, plain, titled, whiskers
+from modalens.plots.style import GREY, SERIES, axes_of, drawn, name_rows, others, percent_axis, plain, titled, whiskers
 from modalens.reading import bounds_of, by_output_views
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
@@ -69,7 +69,8 @@ def contributions_by_output(
     for row in range(1, len(kept), 2):
         ax.axhspan(row - 0.5, row + 0.5, color="#000000", alpha=0.035, linewidth=0, zorder=0)
     name_rows(ax, kept)
-    rest = f"\n{len(outputs) - len(kept)} others are not shown" if len(kept) < len(outputs) else ""
+    left_out = len(outputs) - len(kept)
+    rest = f"\n{others(left_out)} {'is' if left_out == 1 else 'are'} not shown" if left_out else ""
     percent_axis(ax, f"share of the change in this output (%), {plain(words)}{rest}", most=100.0)
     noun = NOUNS.get(explanation.provenance["task"], "output")
     titled(ax, f"How much each modality carries, by {noun}", columns=4)

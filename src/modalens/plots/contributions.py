@@ -15,6 +15,7 @@ from modalens.plots.style import (
     drawn,
     light_grid,
     name_rows,
+    others,
     percent_axis,
     plain,
     titled,
@@ -86,8 +87,10 @@ def part_contributions(explanation: Explanation, modality: str, *, top: int = 12
     ax = axes_of(ax, width=5.0, height=1.05 + 0.24 * shown.size)
     ax.barh(np.arange(shown.size), shown.values, height=min(0.72, 0.3 + 0.14 * shown.size), color=BLUE)
     name_rows(ax, [str(part) for part in shown.part.values], width=34)
-    others = f"\n{rest.size} others together: {float(rest.sum()):.1f} %" if rest.size else ""
-    ax.set_xlabel(f"share of the change in the output (%){others}")
+    together = (
+        f"\n{others(rest.size)}{' together' if rest.size > 1 else ''}: {float(rest.sum()):.1f} %" if rest.size else ""
+    )
+    ax.set_xlabel(f"share of the change in the output (%){together}")
     ax.set_xlim(left=0)
     light_grid(ax)
     titled(ax, f"{modality}: the parts that carry most" if rest.size else f"{modality}: what its parts carry")

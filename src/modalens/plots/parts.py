@@ -7,6 +7,7 @@ Two pictures and no third: amounts (the sum over outputs of |p0 - p_l|, which is
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
@@ -31,13 +32,22 @@ from modalens.plots.style import (
     ink_on,
     light_grid,
     name_rows,
+    others,
     plain,
+    sentences,
     titled,
 )
 from modalens.reading import output_words, patches, require, space_words
 
-OPAQUE = 0.8
-"""How much the strongest colour covers the image beneath; a patch that changes nothing leaves it as it is."""
+OPAQUE = 0.6
+"""How much the strongest colour covers the image beneath, which is seen through it; a patch that changes nothing leaves it
+as it is.
+"""
+
+BESIDE = 0.05
+"""Between the image as it is and the coloured one, as a share of its width."""
+
+MONOSPACED = FontProperties(family="DejaVu Sans Mono")
 
 LINE = 52
 """Characters in a line of coloured words."""
@@ -53,6 +63,7 @@ def parts(
     top: int = 15,
     largest: float | None = None,
     colour_bar: bool = True,
+    beside: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """How much each part of one sample changes the output: patches over the image, coloured words, or bars. (`volume`
@@ -61,7 +72,8 @@ def parts(
     Without `output`, amounts summed over all outputs; with it, signed: red parts raise this output, blue ones lower
     it. Bars are cut after the `top` largest. The image lies beneath where the explanation still has its inputs.
     `largest` is the change of the strongest colour, this modality's own unless given: the same for all modalities of a
-    patient makes them comparable (`patient`). `colour_bar=False` leaves the scale away.
+    patient makes them comparable (`patient`). `colour_bar=False` leaves the scale away. `beside=True` draws the image once
+    more as it is, on the left.
 
     Raises InputError where Occlusion, the modality, the sample or the output is missing, or the sample has no such
     modality.
@@ -72,16 +84,16 @@ def parts(
     label = change_words(explanation, output)
     where = patches(changes.part.values) if "part" in changes.coords else None
     if where is not None:
-        ax = axes_of(ax, width=4.4, height=3.8)
+        ax = axes_of(ax, width=8.0 if beside else 4.4, height=3.8)
         sizes = (1 + max(place[1] for place in where), 1 + max(place[3] for place in where))
         picture = grey(explanation.inputs.get(modality), sample, sizes)
         colours = colours if picture is None else see_through(colours, signed=output is not None)
-        _patch_map(ax, values, where, picture, norm, colours)
+        _patch_map(ax, values, where, picture, norm, colours, beside=beside)
         if colour_bar:
             add_colour_bar(ax, norm, colours, label)
     elif "part" not in changes.coords:
         words = [str(word) for word in changes.word.values]
-        ax = axes_of(ax, width=6.4, height=1.2 + 0.29 * lines_of(words))
+        ax = axes_of(ax, width=6.4, height=1.4 + 0.29 * lines_of(words))
         _coloured_words(ax, values, words, norm, colours)
         if colour_bar:
             add_colour_bar(ax, norm, colours, label, horizontal=True)
@@ -92,7 +104,7 @@ def parts(
         rest = np.setdiff1d(order, kept)
         ax = axes_of(ax, width=5.2, height=1.15 + 0.24 * len(kept))
         if rest.size and values.any():
-            label += f"\n{rest.size} others: {f'at most {abs(values[rest]).max():.2g} each' if values[rest].any() else 'no change'}"
+            label += f"\n{others(rest.size)}: {f'at most {abs(values[rest]).max():.2g} each' if values[rest].any() else 'no change'}"
         _bars(ax, values[kept], [str(name) for name in changes.part.values[kept]], colours(norm(values[kept])), label)
         if largest is not None:
             ax.set_xlim(-1.04 * largest if output is not None else 0, 1.04 * largest)
@@ -189,6 +201,8 @@ def _patch_map(
     picture: np.ndarray | None,
     norm: Normalize,
     colours: Colormap,
+    *,
+    beside: bool,
 ) -> None:
     height, width = 1 + max(place[1] for place in where), 1 + max(place[3] for place in where)
     grid = np.full((height, width), np.nan)
@@ -200,6 +214,11 @@ def _patch_map(
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(True)
+    if beside and picture is not None:
+        edge = -0.5 - BESIDE * width
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(edge - width, edge, height - 0.5, -0.5))
+        ax.set_xlim(edge - width, width - 0.5)
+        ax.spines[:].set_visible(False)
 
 
 # Words ------------------------------------------------------------------------------------------------------------------------------
@@ -226,8 +245,6 @@ def _coloured_words(ax: Axes, values: np.ndarray, words: list[str], norm: Normal
     """Words as outlines in data units, so that they keep their boxes at every size: one unit is the width of a
     character.
     """
-    font = FontProperties(family="DejaVu Sans Mono")
-    letter = TextPath((0, 0), "m" * 100, size=1, prop=font).get_extents().width / 100
     places = _lines(words)
     for word, value, (column, line) in zip(words, values, places, strict=True):
         colour = colours(norm(value))
@@ -240,15 +257,22 @@ def _coloured_words(ax: Axes, values: np.ndarray, words: list[str], norm: Normal
             linewidth=0.4,
             label=plain(word),
         )
-        shape = TextPath((0, 0), plain(word), size=1 / letter, prop=font).transformed(
+        shape = TextPath((0, 0), plain(word), size=1 / _letter(), prop=MONOSPACED).transformed(
             Affine2D().scale(1, -1).translate(column + 0.4, 2.4 * line)
         )
         ax.add_patch(box)
-        ax.add_patch(PathPatch(shape, facecolor=ink_on(colour), linewidth=0))
+        # The limits are set below; taking them from all outlines would be slow.
+        ax.add_artist(PathPatch(shape, facecolor=ink_on(colour), linewidth=0))
     ax.set_xlim(-0.1, max(LINE, *(column + len(word) for word, (column, _) in zip(words, places, strict=True))) + 1)
     ax.set_ylim(2.4 * places[-1][1] + 0.8, -1.7)
     ax.set_aspect("equal", adjustable="box", anchor="NW")
     ax.set_axis_off()
+
+
+@cache
+def _letter() -> float:
+    """The width of a character of size 1."""
+    return float(TextPath((0, 0), "m" * 100, size=1, prop=MONOSPACED).get_extents().width) / 100
 
 
 # Bars, and the scale beside all -------------------------------------------------------------------------------------------------------
@@ -268,7 +292,7 @@ def _bars(ax: Axes, values: np.ndarray, names: list[str], colours: Any, label: s
         ax.axvline(0, color="#333333", linewidth=0.7)
     else:
         ax.set_xlim(left=0)
-    ax.set_xlabel(plain(label))
+    ax.set_xlabel(sentences(label, 60))
     light_grid(ax)
 
 
@@ -282,7 +306,7 @@ def add_colour_bar(ax: Axes, norm: Normalize, colours: Colormap, label: str, *, 
         else {"shrink": 0.9, "aspect": 25, "pad": 0.03}
     )
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, **where)
-    bar.set_label(plain(label), fontsize=7.5)
+    bar.set_label(sentences(label, 60), fontsize=7.5)
     bar.ax.tick_params(labelsize=7, length=2)
     bar.outline.set_linewidth(0.5)
     bar.ax.set_facecolor(

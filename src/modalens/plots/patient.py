@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -18,7 +19,7 @@ from modalens.errors import InputError, listed
 from modalens.explanation import Explanation
 from modalens.plots.parts import change_words, changes_of, lines_of, parts, scale, see_through
 from modalens.plots.series import channel_count, series, windows_of
-from modalens.plots.style import GREY, LOOK, plain, titled
+from modalens.plots.style import GREY, LOOK, sentences, titled, wrapped
 from modalens.plots.volume import blocks_of, volume
 from modalens.plots.waterfall import drawn_output, terms_of, waterfall
 from modalens.reading import patches, require
@@ -47,7 +48,6 @@ def patient(
     sample: int = 0,
     *,
     output: str | None = None,
-    prediction: float | None = None,
     top: int = 10,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     width: float = WIDTH,
@@ -58,11 +58,12 @@ def patient(
 
     Parameters
     ----------
-    output : without it parts show amounts, summed over all outputs; with it signed changes of this one. prediction : the
-        model's output for this sample, see `waterfall`. top : the bars that a table has at most. settings : more arguments
-        for the figure of a modality, such as {"ct": {"spacing": (5, 1, 1)}, "ecg": {"channels": ["I", "II"]}}. width : inches.
+    output : without it parts show amounts, summed over all outputs; with it signed changes of this one. top : the bars that
+        a table has at most. settings : more arguments for the figure of a modality, such as {"ct": {"spacing": (5, 1, 1)},
+        "ecg": {"channels": ["I", "II"]}}. width : inches.
 
-    Without Interactions, InterSHAP and Shapley there is no waterfall. Raises InputError where Occlusion, the sample or the
+    The page is headed by the patient's name where the rows of `explanation.characteristics` have names. Without
+    Interactions, InterSHAP and Shapley there is no waterfall. Raises InputError where Occlusion, the sample or the
     output is missing, and for settings of no modality.
 
     Example
@@ -91,20 +92,29 @@ def patient(
         else _absent(name)
         for name in explanation.modalities
     ]
-    above = _waterfall(explanation, sample, output, prediction, across=sum(not one.across for one in panels) % 2 == 0)
+    above = _waterfall(explanation, sample, output, across=sum(not one.across for one in panels) % 2 == 0)
     with mpl.rc_context(LOOK):
-        return _page([*above, *panels], width, largest, output is not None, change_words(explanation, output))
+        figure = _page([*above, *panels], width, largest, output is not None, change_words(explanation, output))
+        if name := _name(explanation, sample):
+            figure.suptitle(
+                f"Sample {sample}: patient {wrapped(name, 80, most=2)}", x=0.012, ha="left", fontsize=11, weight="bold"
+            )
+        return figure
 
 
-def _waterfall(
-    explanation: Explanation, sample: int, output: str | None, prediction: float | None, *, across: bool
-) -> list[Panel]:
+def _name(explanation: Explanation, sample: int) -> str | None:
+    """What the patient is called, where the characteristics say it: rows that are numbered only have no names."""
+    index = explanation.characteristics.index
+    return None if isinstance(index, pd.RangeIndex) or not len(index) else str(index[sample])
+
+
+def _waterfall(explanation: Explanation, sample: int, output: str | None, *, across: bool) -> list[Panel]:
     """The waterfall, where there are terms that add up."""
     found = terms_of(explanation, sample, drawn_output(explanation, sample, output))
     known = 0 if found is None else sum(not np.isnan(term.value) for term in found[0])
     if not known:
         return []
-    draw = partial(waterfall, explanation, sample, output=output, prediction=prediction, top=TERMS)
+    draw = partial(waterfall, explanation, sample, output=output, top=TERMS)
     return [Panel(draw=draw, height=1.5 + 0.27 * (min(known, TERMS + 1) + 2), across=across)]
 
 
@@ -127,7 +137,7 @@ def _parts(
         lanes = channel_count(explanation, name, sample)
         return Panel(draw=partial(series, explanation, **given), height=1.1 + 0.6 * lanes, across=True)
     if patches(names):
-        return Panel(draw=partial(parts, explanation, **given), height=3.4)
+        return Panel(draw=partial(parts, explanation, **{"beside": True, **given}), height=2.9)
     if not names:
         return Panel(
             draw=partial(parts, explanation, **given),
@@ -186,5 +196,5 @@ def _scale(ax: Axes, largest: float, signed: bool, words: str) -> None:
     ax.set_ylim(0, 1)
     ax.set_yticks([0.25, 0.75], ["over a picture", "elsewhere"])
     ax.tick_params(axis="both", labelsize=7, length=2)
-    ax.set_xlabel(plain(f"one scale for all parts: {words}"))
+    ax.set_xlabel(sentences(f"one scale for all parts: {words}", 110))
     ax.spines[:].set_visible(True)

@@ -36,8 +36,7 @@ SIGNED = "RdBu_r"
 """The colour map of what has a sign, white at 0: red raises the output, blue lowers it."""
 
 LOOK: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -101,8 +100,10 @@ def plain(text: object) -> str:
     return str(text).replace("$", r"\$")
 
 
-def wrapped(text: object, width: int = 24) -> str:
-    """A long name on several lines, broken at blanks and underscores, else shortened in its middle."""
+def wrapped(text: object, width: int = 24, most: int | None = None) -> str:
+    """A long name on several lines, broken at blanks and underscores, else shortened in its middle; of more than `most`
+    lines the first and the last.
+    """
     lines = [""]
     for piece in str(text).replace("_", "_ ").split(" "):
         join = "" if not lines[-1] or lines[-1].endswith("_") else " "
@@ -110,7 +111,19 @@ def wrapped(text: object, width: int = 24) -> str:
             lines.append("")
             join = ""
         lines[-1] += join + (piece if len(piece) <= width else f"{piece[: width // 2 - 1]}…{piece[-width // 2 + 1 :]}")
+    if most is not None and len(lines) > most:
+        lines = [*lines[: most - 1], f"…{lines[-1]}"]
     return plain("\n".join(lines))
+
+
+def sentences(text: str, width: int = 84) -> str:
+    """The words below an axis, a line each, which names in them may not push out of the figure."""
+    return "\n".join(wrapped(line, width, most=2) for line in text.split("\n"))
+
+
+def others(count: int) -> str:
+    """How many are not shown by themselves."""
+    return "1 other" if count == 1 else f"{count} others"
 
 
 def whiskers(values: np.ndarray, bounds: xr.DataArray | None) -> np.ndarray | None:
@@ -146,7 +159,7 @@ def light_grid(ax: Axes) -> None:
 
 def name_rows(ax: Axes, names: list[str], width: int = 24) -> None:
     """Names down the vertical axis, the first on top; broken into lines of this many characters."""
-    ax.set_yticks(np.arange(len(names)), [wrapped(name, width) for name in names])
+    ax.set_yticks(np.arange(len(names)), [wrapped(name, width, most=3) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_ylim(len(names) - 0.5, -0.5)

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 
 from modalens.errors import InputError, listed, nearest
 from modalens.explanation import Explanation
-from modalens.plots.style import BLUE, VERMILION, axes_of, drawn, light_grid, name_rows, plain, titled
-from modalens.reading import output_words, result_of, target_words
+from modalens.plots.style import BLUE, VERMILION, axes_of, drawn, light_grid, name_rows, sentences, titled
+from modalens.reading import output_words, result_of, space_of, target_words
 
 ADD_UP = ("k-sii", "stii", "fsii")
 """The indices whose terms add up to the whole change, however large the largest set is."""
@@ -41,7 +41,6 @@ def waterfall(
     sample: int = 0,
     *,
     output: str | None = None,
-    prediction: float | None = None,
     top: int = 12,
     ax: Axes | None = None,
 ) -> Axes:
@@ -49,17 +48,18 @@ def waterfall(
     and a hatched one for each set of modalities together. Every bar begins where the one above it ends, and the last
     ends at the sample's output: nothing is left out, and nothing counted twice.
 
+    The axis shows outputs, in the space that is scored: the model's output on the whole sample is in the explanation, and
+    the mean is this less all terms. An explanation made by hand, which does not hold it, shows changes from 0.
+
     Parameters
     ----------
-    output : the target unless given; where outputs are scored apart, the one that changes most. prediction : the model's
-        output for this sample, in the space that is scored: with it the axis shows outputs, else changes.
+    output : the target unless given; where outputs are scored apart, the one that changes most.
     top : the terms that have a bar of their own, the largest; the others share one.
 
     The terms are those of Interactions; where it is missing those of InterSHAP, in which pairs share what larger sets do;
     else Shapley values, in which modalities do.
 
-    Raises InputError where none of the three is there or adds up, for a sample or output that is not there, and for a
-    prediction that is no number.
+    Raises InputError where none of the three is there or adds up, and for a sample or output that is not there.
 
     Example
     -------
@@ -67,13 +67,9 @@ def waterfall(
     >>> from modalens import plots
     >>> inputs = {"a": np.array([[2.0]]), "b": np.array([[3.0]])}
     >>> explanation = ml.explain(lambda a, b: a[:, 0] + a[:, 0] * b[:, 0], inputs, measures=[ml.Interactions()], baseline="zeros", output="raw")
-    >>> [float(bar.get_width()) for bar in plots.waterfall(explanation, prediction=8.0).patches]
+    >>> [float(bar.get_width()) for bar in plots.waterfall(explanation).patches]
     [2.0, 0.0, 6.0]
     """
-    if prediction is not None and not isfinite(prediction):
-        raise InputError(
-            f"prediction={prediction!r}: expected the model's output for sample {sample}, a finite number."
-        )
     if top < 1:
         raise InputError(f"top={top!r}: expected a number of bars, at least 1.")
     output = drawn_output(explanation, sample, output)
@@ -90,6 +86,7 @@ def waterfall(
             f"sample {sample} has too few modalities for these terms, so there is nothing to add up: give one that has more."
         )
     bars = _largest(known, top)
+    prediction = _prediction(explanation, sample, output)
     first = 0.0 if prediction is None else prediction - fsum(term.value for term in bars)
     ends = list(accumulate((term.value for term in bars), initial=first))
     ax = axes_of(ax, width=5.8, height=1.4 + 0.27 * (len(bars) + 2))
@@ -119,7 +116,7 @@ def waterfall(
     ):
         lines.append("(sums on the way may leave 0 to 1)")
     lines += [f"not there: {', '.join(missing)}"] if missing else []
-    ax.set_xlabel(plain("\n".join(lines)))
+    ax.set_xlabel(sentences("\n".join(lines), 70))
     light_grid(ax)
     reach = max(ends) - min(ends) or 1.0
     ax.set_xlim(min(ends) - 0.05 * reach, max(ends) + 0.17 * reach)
@@ -142,6 +139,8 @@ def drawn_output(explanation: Explanation, sample: int, output: str | None) -> s
         return output
     if len(names) == 1:
         return names[0]
+    if "target" in explanation.cohort:
+        return names[int(explanation.cohort.target.isel(sample=sample))]
     for kind, array in (("interactions", "of_target"), ("shapley", "of_target"), ("intershap", "values")):
         if (result := result_of(explanation, kind)) is None:  # type: ignore[arg-type]
             continue
@@ -154,6 +153,14 @@ def drawn_output(explanation: Explanation, sample: int, output: str | None) -> s
             alike = [name for name in names if values.sel(output=name, drop=True).equals(target)]
             return alike[0] if len(alike) == 1 else None
     return None
+
+
+def _prediction(explanation: Explanation, sample: int, output: str | None) -> float | None:
+    """The model's output on the whole sample, in the space that is scored; None where the explanation does not hold it."""
+    if output is None or "prediction" not in explanation.cohort:
+        return None
+    found = explanation.cohort.prediction.sel(space=space_of(explanation), output=output).isel(sample=sample).item()
+    return float(found) if isfinite(found) else None
 
 
 def terms_of(explanation: Explanation, sample: int, output: str | None) -> tuple[list[Term], str] | None:
@@ -222,8 +229,8 @@ def _largest(terms: Sequence[Term], top: int) -> list[Term]:
     ranked = sorted(terms, key=lambda term: -abs(term.value))
     shown = sorted(ranked[:top], key=lambda term: (term.size, -abs(term.value)))
     others = ranked[top:]
-    if not others:
-        return shown
+    if len(others) < 2:  # a single one has a name of its own
+        return sorted(ranked, key=lambda term: (term.size, -abs(term.value)))
     together = Term(name=f"{len(others)} others", value=fsum(term.value for term in others), size=max(term.size for term in others))  # fmt: skip
     return [*shown, together]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from modalens.report.folder import Found, write_found
-from modalens.report.layout import Section, picture, written
+from modalens.report.layout import Section, alt_of, picture
+from modalens.report.page import write_page
 
 
 class Audited(Found, Protocol):
@@ -16,6 +17,10 @@ class Audited(Found, Protocol):
     @property
     def words(self) -> list[str]: ...
 
+    def save(self, path: str | Path, pictures: bool = False) -> Path: ...
+
+
+AUDIT_TITLE = "Does the highlighted region show what the sentence says?"
 
 WORDS = (
     "Each sentence was shown to the model with its image, and then changed: left for right, another sentence of the report, another patient's. "
@@ -32,17 +37,31 @@ CANNOT = (
 )
 
 
-def write_audit(audit: Audited, folder: str | Path) -> list[Path]:
-    """Write `audit.nc`, `.csv`, `.svg`, `.png` and `.html`, and say which files there are. Raises InputError where the folder can't be
-    written to.
+def write_audit(audit: Audited, folder: str | Path, pictures: bool = False) -> list[Path]:
+    """Write `audit.nc`, `.csv`, `.svg`, `.png` and `.html`, and say which files there are. pictures: keep every picture in `audit.nc`.
+    Raises InputError where the folder can't be written to.
     """
-    return write_found(audit, folder, name="audit", ending="nc", page=lambda path: write_audit_page(audit, path))
+    return write_found(
+        audit,
+        folder,
+        name="audit",
+        ending="nc",
+        page=lambda path: write_audit_page(audit, path),
+        save=lambda path: audit.save(path, pictures=pictures),
+    )
 
 
 def write_audit_page(audit: Audited, path: str | Path) -> Path:
     """Write the page alone."""
-    first, *others = audit.tables()
-    sections = [
+    return write_page(path, title=AUDIT_TITLE, sections=audit_sections(audit))
+
+
+def audit_sections(audit: Audited) -> list[Section]:
+    """The sections of a page, or of a part of one: the answer, the figure and tables, settings, limits."""
+    settings = {name: _said(value) for name, value in audit.settings.items()}
+    tables = tuple(audit.tables())
+    return [
+        Section(title="The answer in short", verdicts={"Found": audit.words}),
         Section(
             title="Do the highlights show the region, and does the text matter?",
             words=WORDS,
@@ -50,15 +69,14 @@ def write_audit_page(audit: Audited, path: str | Path) -> Path:
                 picture(
                     audit.plot(),
                     "Above, scores by subset beside those of maps that ignore the text, and changes of the score beside those of a map that follows it; the numbers are in the tables. "
-                    "Below, images with the annotated region outlined, and the maps of the sentence and of the sentence with left and right exchanged.",
+                    f"Below, images with the annotated region outlined, and the maps of the sentence and of the sentence with left and right exchanged. {alt_of(tables)}",
                 ),
             ),
-            tables=(first, *others),
+            tables=tables,
         ),
-        Section(title="What this cannot show", words=CANNOT, figures=(), tables=()),
+        Section(title="Settings", terms=settings),
+        Section(title="What this cannot show", points=CANNOT),
     ]
-    settings = {name: _said(value) for name, value in audit.settings.items()}
-    return written(path, "board.html", title="Does the highlighted region show what the sentence says?", headline=audit.words, sections=sections, settings=settings)  # fmt: skip
 
 
 def _said(value: Any) -> str:

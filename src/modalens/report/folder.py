@@ -1,4 +1,4 @@
-"""The output folder of a run: the saved explanation, its numbers as a table, the figures, and a page to read."""
+"""The output folder of a run: what is saved, its numbers as a table, the figure, and a page to read."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from modalens.errors import InputError
-from modalens.explanation import Explanation
-from modalens.report.page import Planted, write_page
+from modalens.spreadsheet import as_csv
 from modalens.summary.cells import Table
 
 
@@ -25,50 +24,6 @@ def open_folder(folder: str | Path) -> Path:
             return target
     except OSError as error:
         raise InputError(f"the results can't be written to {target}: {error}; name another folder.") from error
-
-
-def write_folder(
-    explanations: Mapping[str, Explanation],
-    folder: str | Path,
-    *,
-    title: str | None = None,
-    preface: str | None = None,
-    scores: pd.DataFrame | None = None,
-    notes: Sequence[str] = (),
-    planting: Mapping[str, Planted] | None = None,
-) -> list[Path]:
-    """Write `<name>.nc`, `<name>.csv`, `<name>.svg`, `<name>.png` and `<name>.html` for each explanation, by its
-    name, and say which files there are. A planting of that name adds `<name>-planting.svg` and `.png`, and stands on
-    the page.
-
-    Raises InputError where the folder can't be made or written to.
-    """
-    target = open_folder(folder)
-    try:
-        written = []
-        for name, explanation in explanations.items():
-            written.append(explanation.save(target / f"{name}.nc", inputs=True))
-            table = target / f"{name}.csv"
-            explanation.to_frame().to_csv(table, index=False)
-            planted = (planting or {}).get(name)
-            figures = {name: explanation.plot()} | ({} if planted is None else {f"{name}-planting": planted.plot()})
-            for called, figure in figures.items():
-                for ending in ("svg", "png"):
-                    figure.savefig(target / f"{called}.{ending}", dpi=150, bbox_inches="tight")
-            page = write_page(
-                explanation,
-                target / f"{name}.html",
-                title=title,
-                preface=preface,
-                scores=scores,
-                notes=notes,
-                planting=planted,
-            )
-            drawn = [target / f"{called}.{ending}" for called in figures for ending in ("svg", "png")]
-            written += [table, *drawn, page]
-        return written
-    except OSError as error:
-        raise InputError(f"the results can't be written to {target}: {error}.") from error
 
 
 class Found(Protocol):
@@ -87,19 +42,30 @@ class Found(Protocol):
 
 
 def write_found(
-    found: Found, folder: str | Path, *, name: str, ending: str, page: Callable[[str | Path], Path]
+    found: Found,
+    folder: str | Path,
+    *,
+    name: str,
+    ending: str,
+    page: Callable[[str | Path], Path],
+    save: Callable[[Path], Path] | None = None,
 ) -> list[Path]:
-    """Write `<name>.<ending>` (what `save` writes), `.csv`, `.svg`, `.png` and `.html`, and say which files there are. Raises
-    InputError where the folder can't be written to.
+    """Write `<name>.<ending>` (what `save` writes, `found.save` by default), `.csv`, `.svg`, `.png` and `.html`, and say which files there
+    are. Raises InputError where the folder can't be written to.
     """
     target = open_folder(folder)
     try:
-        figure = found.plot()
-        drawn = [target / f"{name}.{picture}" for picture in ("svg", "png")]
-        for path in drawn:
-            figure.savefig(path, dpi=150, bbox_inches="tight")
+        drawn = save_figure(found.plot(), target, name)
         table = target / f"{name}.csv"
-        found.to_frame().to_csv(table, index=False)
-        return [found.save(target / f"{name}.{ending}"), table, *drawn, page(target / f"{name}.html")]
+        table.write_text(as_csv(found.to_frame()), encoding="utf-8")
+        return [(save or found.save)(target / f"{name}.{ending}"), table, *drawn, page(target / f"{name}.html")]
     except OSError as error:
         raise InputError(f"the results can't be written to {target}: {error}.") from error
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write `<name>.svg` and `<name>.png`, and say so."""
+    written = [folder / f"{name}.{ending}" for ending in ("svg", "png")]
+    for path in written:
+        figure.savefig(path, dpi=150, bbox_inches="tight")
+    return written

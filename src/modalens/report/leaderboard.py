@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from modalens.report.folder import Found, write_found
-from modalens.report.layout import Section, picture, written
+from modalens.report.layout import Section, alt_of, picture
+from modalens.report.page import write_page
 
 
 class Board(Found, Protocol):
@@ -16,6 +17,8 @@ class Board(Found, Protocol):
     @property
     def words(self) -> str: ...
 
+
+BOARD_TITLE = "Can the measures be trusted?"
 
 WORDS = (
     "Each measure was asked about networks that were taught problems whose answer is known, since what decides their labels was made up. Two measures that disagree may both be "
@@ -30,6 +33,12 @@ FIGURE_WORDS = (
 )
 
 
+CANNOT = (
+    "The problems are made up, so that their truth is known. A measure that is right about them need not be right about a model of real patients.",
+    "A measure is held to what it says that it estimates; another question may have another answer.",
+)
+
+
 def write_board(board: Board, folder: str | Path) -> list[Path]:
     """Write `leaderboard.json`, `.csv`, `.svg`, `.png` and `.html`, and say which files there are. Raises InputError where the
     folder can't be written to.
@@ -41,20 +50,25 @@ def write_board(board: Board, folder: str | Path) -> list[Path]:
 
 def write_board_page(board: Board, path: str | Path) -> Path:
     """Write the page alone."""
+    return write_page(path, title=BOARD_TITLE, sections=board_sections(board))
+
+
+def board_sections(board: Board) -> list[Section]:
+    """The sections of a page, or of a part of one: the answer, the ranking, the figure, settings."""
     ranking, *others = board.tables()
-    sections = [
-        Section(title="Which measure is nearest to the truth?", words=WORDS, figures=(), tables=(ranking,)),
+    settings = {name: _said(value) for name, value in board.settings.items()}
+    return [
+        Section(title="The answer in short", verdicts={"Found": (board.words,)}),
+        Section(title="Which measure is nearest to the truth?", words=WORDS, tables=(ranking,)),
         Section(
             title="Errors and shares",
             words=(FIGURE_WORDS,),
-            figures=(
-                picture(board.plot(), "Errors by measure, and shares against truths; the numbers are in the tables."),
-            ),
+            figures=(picture(board.plot(), f"Errors by measure, and shares against truths. {alt_of([ranking])}"),),
             tables=tuple(others),
         ),
+        Section(title="Settings", terms=settings),
+        Section(title="What this cannot show", points=CANNOT),
     ]
-    settings = {name: _said(value) for name, value in board.settings.items()}
-    return written(path, "board.html", title="Can the measures be trusted?", headline=[board.words], sections=sections, settings=settings)  # fmt: skip
 
 
 def _said(value: Any) -> str:

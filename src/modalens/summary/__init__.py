@@ -56,13 +56,14 @@ def notes(explanation: Explanation) -> list[str]:
 def caveats(explanation: Explanation) -> list[str]:
     """How to read the numbers: what the brackets are, what a share is not, and what was inferred."""
     return [
-        *dict.fromkeys(_intervals_in_words(result) for result in explanation.results.values()),
+        *dict.fromkeys(intervals_in_words(result) for result in explanation.results.values()),
         "A large share says that the model uses a modality, not that it is right to do so.",
         *(f"Inferred: {said}." for said in explanation.provenance["said"]),
     ]
 
 
-def _intervals_in_words(result: Result) -> str:
+def intervals_in_words(result: Result) -> str:
+    """What the brackets are, or why there are none."""
     if result.confidence is None:
         return "There are no intervals: they were turned off."
     if "interval" in result.reasons:

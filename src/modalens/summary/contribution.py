@@ -45,7 +45,7 @@ def contribution(explanation: Explanation) -> Iterator[Table]:
     if not views or lead_outputs(explanation):
         return
     columns = [cells(result, name, "modality", explanation.modalities) for _, result, name in views]
-    hidden = [(words, baseline_label(_baselines_of(result)[0])) for words, result, _ in views if hides(result)]
+    hidden = [(words, baseline_label(baselines_of(result)[0])) for words, result, _ in views if hides(result)]
     yield Table(
         title=f"How much each modality carries (shares of the change in the output; {sum_of_shares(explanation, 'column')})",
         columns=("modality", *(words for words, _, _ in views)),
@@ -70,7 +70,7 @@ def _replaced(views: list[tuple[str, str]]) -> str:
     )
 
 
-def _baselines_of(result: Result) -> list[str]:
+def baselines_of(result: Result) -> list[str]:
     """The baselines of a result, that of its contribution first."""
     for name in ("anchor_by_baseline", "by_baseline"):
         if name in result.arrays:
@@ -83,9 +83,9 @@ def by_baseline(explanation: Explanation) -> Iterator[Table]:
     columns, names = [], []
     for words, result, name in contribution_views(explanation):
         array = {"anchor": "anchor_by_baseline", "contribution": "by_baseline"}[name]
-        if not hides(result) or array not in result.arrays or len(_baselines_of(result)) < 2:
+        if not hides(result) or array not in result.arrays or len(baselines_of(result)) < 2:
             continue
-        for baseline in _baselines_of(result):
+        for baseline in baselines_of(result):
             columns.append(cells(result, array, "modality", explanation.modalities, baseline=baseline))
             names.append(f"{words}: {baseline_label(baseline)}")
     if columns:

@@ -49,12 +49,12 @@ CHANCE = {"auc": 0.5, "r2": 0.0, "concordance": 0.5}
 def headline(explanation: Explanation) -> list[str]:
     """The answer in sentences, the most important first."""
     sentences = [
-        *_carries(explanation),
-        *_of_those_who_have(explanation),
-        *_combines(explanation),
-        *_ignores(explanation),
-        *_depends_on_baseline(explanation),
-        *_knows_nothing(explanation),
+        *carries(explanation),
+        *of_those_who_have(explanation),
+        *combines(explanation),
+        *ignores(explanation),
+        *depends_on_baseline(explanation),
+        *knows_nothing(explanation),
     ]
     return sentences or [
         "None of the measures asked for says which modality carries most or whether they are combined; the numbers are below."
@@ -64,7 +64,7 @@ def headline(explanation: Explanation) -> list[str]:
 # Which modality carries most ------------------------------------------------------------------------------------------------------
 
 
-def _carries(explanation: Explanation) -> Iterator[str]:
+def carries(explanation: Explanation) -> Iterator[str]:
     asked = contribution_views(explanation)
     views = [(words, result, name) for words, result, name in asked if not bool(result.array(name).isnull().any())]
     if not asked:
@@ -145,7 +145,7 @@ def _leads(draws: xr.DataArray, order: Sequence[str], result: Result) -> bool:
     return bool(lead.quantile((1 - (result.confidence or 0)) / 2, skipna=True) > 0)
 
 
-def _of_those_who_have(explanation: Explanation) -> Iterator[str]:
+def of_those_who_have(explanation: Explanation) -> Iterator[str]:
     """That shares are of different samples, where these differ in the modalities that they have."""
     sets, samples = sets_of_modalities(explanation), explanation.provenance["samples"]
     if sets:
@@ -219,7 +219,7 @@ def _clear(result: Result, name: str) -> bool:
 # Whether they are combined ----------------------------------------------------------------------------------------------------------
 
 
-def _combines(explanation: Explanation) -> Iterator[str]:
+def combines(explanation: Explanation) -> Iterator[str]:
     result = result_of(explanation, "intershap")
     if result is None:
         return
@@ -318,7 +318,7 @@ def _no_pair(explanation: Explanation, result: Result, output: str | None) -> st
 # What is ignored, and what makes it doubtful -------------------------------------------------------------------------------------------
 
 
-def _ignores(explanation: Explanation) -> Iterator[str]:
+def ignores(explanation: Explanation) -> Iterator[str]:
     """Modalities that count as ignored: by Reliance's verdict, else by the same rule from Occlusion, else those that
     the model does not read.
     """
@@ -360,9 +360,9 @@ def _below(occlusion: Result, name: str, array: str, share: float) -> bool:
     return all(found is not None and bool((found.sel(bound="upper", modality=name) < share).all()) for found in bounds)
 
 
-def _depends_on_baseline(explanation: Explanation) -> Iterator[str]:
+def depends_on_baseline(explanation: Explanation) -> Iterator[str]:
     """Where the answer depends on what stands in for what is hidden."""
-    for name, array in _by_baseline(explanation):
+    for name, array in shown_by_baseline(explanation):
         spread = array.max("baseline") - array.min("baseline")
         if not bool((spread > DISAGREEMENT).any()):
             continue
@@ -384,7 +384,7 @@ def _depends_on_baseline(explanation: Explanation) -> Iterator[str]:
         yield f"The answer depends on what stands in for what is hidden: {name}{where} is {each}."
 
 
-def _by_baseline(explanation: Explanation) -> Iterator[tuple[str, xr.DataArray]]:
+def shown_by_baseline(explanation: Explanation) -> Iterator[tuple[str, xr.DataArray]]:
     asked: tuple[tuple[Kind, str, str], ...] = (
         ("occlusion", "anchor_by_baseline", "the share"),
         ("shapley", "by_baseline", "the Shapley share"),
@@ -397,7 +397,7 @@ def _by_baseline(explanation: Explanation) -> Iterator[tuple[str, xr.DataArray]]
             yield words, result.array(array)
 
 
-def _knows_nothing(explanation: Explanation) -> Iterator[str]:
+def knows_nothing(explanation: Explanation) -> Iterator[str]:
     """What a model looks at says little about patients where it can't tell them apart."""
     reliance = result_of(explanation, "reliance")
     if reliance is None:

@@ -145,8 +145,7 @@ class Usefulness:
         """A matplotlib Figure of what is lost without each modality and gained by it alone; with an Explanation, what
         its model relies on stands beside it.
         """
-        numbers = xr.Dataset({name: getattr(self, name) for name in NUMBERS})
-        return usefulness_figure(numbers, self.interval, self.metric, explanation)
+        return usefulness_figure(self, explanation)
 
     def __str__(self) -> str:
         return as_text(as_rich(self.table()), 150)

@@ -13,7 +13,7 @@ import xarray as xr
 
 from modalens import statistics
 from modalens.errors import InputError
-from modalens.plots.faithfulness import curves_figure
+from modalens.plots.faithfulness import curves_panel
 
 ORDERS = BY, REVERSED, RANDOM = ("by the measure", "reversed", "random")
 """The orders in which modalities or parts go."""
@@ -52,15 +52,7 @@ class Curves:
 
     def plot(self, ax: Any = None) -> Any:
         """The three curves with their intervals, on these axes or on a figure of their own; returns the axes."""
-        way = "put in" if self.insertion else "taken away"
-        return curves_figure(
-            self.curve,
-            self.interval.get("curve"),
-            title=f"{self.what} {way}, in the order of {self.measure}",
-            across=f"share of {self.what} {way} (%)",
-            along=self.output,
-            ax=ax,
-        )
+        return curves_panel(self, ax=ax)
 
     def __str__(self) -> str:
         way = "insertion" if self.insertion else "deletion"

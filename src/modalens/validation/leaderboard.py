@@ -246,7 +246,7 @@ class Leaderboard:
 
     def plot(self) -> Any:
         """A matplotlib Figure: error by measure with every seed, and every share against its truth."""
-        return leaderboard_figure(self.table, self.scored, self.shares())
+        return leaderboard_figure(self)
 
     def save(self, path: str | Path) -> Path:
         """Write one JSON file, which `Leaderboard.load` reads. Raises InputError where it can't be written."""

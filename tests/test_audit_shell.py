@@ -69,6 +69,15 @@ def test_a_study_is_audited_into_its_folder(study: Path) -> None:
     assert "every score stays as it is" not in str(audit)
 
 
+def test_pictures_are_kept_where_that_is_asked_for(study: Path) -> None:
+    CliRunner().invoke(app, ["audit", str(study), "--pictures"], catch_exceptions=False)
+    kept = Audit.load(study.parent / "out" / "audit.nc").records
+    assert len(kept) == 10
+    for one, other in zip(read_audit(study).records, kept, strict=True):
+        np.testing.assert_array_equal(other.pixels(), one.pixels())  # as the model sees them
+        np.testing.assert_array_equal(other.truth, one.truth)
+
+
 def test_the_file_says_all_arguments(study: Path) -> None:
     run = read_audit(study)
     assert [one.size for one in run.records] == [(12, 14)] * 10

@@ -13,6 +13,7 @@ from rich.console import Console
 import modalens as ml
 from modalens import datasets
 from modalens.demo import run_demo
+from modalens.findings import report_on
 
 
 def demo(problem: str, folder: Path) -> tuple[dict[str, ml.Explanation], str]:
@@ -35,7 +36,7 @@ def require_whole(explanations: dict[str, ml.Explanation], printed: str, folder:
         assert saved.to_frame().equals(explanation.to_frame())
     for note in datasets.load(problem).notes:
         assert note[:40] in printed.replace("\n", " ")
-    assert {path.suffix for path in folder.iterdir()} == {".nc", ".csv", ".svg", ".png", ".html"}
+    assert {path.suffix for path in folder.iterdir()} == {".nc", ".csv", ".svg", ".png", ".html", ".json"}
 
 
 def _total(explanation: ml.Explanation) -> np.ndarray:
@@ -87,9 +88,11 @@ def require_planted(explanations: dict[str, ml.Explanation], printed: str, folde
     words = " ".join(printed.split())
     assert "Would a shortcut be seen? found: " in words
     assert "patch_a: withheld: the model is no better than chance" in words
-    page = (folder / "fused.html").read_text(encoding="utf-8")
-    assert page.index("Found: the measured share grows") < page.index("<img")
-    assert "Would a shortcut be seen?" not in (folder / "late.html").read_text(encoding="utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    fused, late = page.index('id="s1"'), page.index('id="s2"')
+    assert fused < page.index("Found: the measured share grows") < page.index("<img")
+    assert "Would a shortcut be seen?" not in page[late:]
+    assert report_on(folder, folder.parent / "again.html").read_text(encoding="utf-8") == page
 
 
 def _scores(printed: str) -> dict[str, float]:

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 import modalens as ml
 from modalens.plots import parts as draw_parts
-from modalens.report.page import write_page
 
 NAMES = ("a", "b", "c")
 PATTERNS = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=bool)
@@ -631,7 +630,7 @@ def test_figures_and_page_with_gaps(tmp_path: Path) -> None:
     lacking = int(np.flatnonzero(~has["c"])[0])
     with pytest.raises(ml.InputError, match=f"sample {lacking} has no 'c'"):
         draw_parts(known(), "c", lacking)
-    page = write_page(known(), tmp_path / "page.html", samples=[lacking]).read_text(encoding="utf-8")
+    page = known().report(tmp_path / "page.html", samples=[lacking]).read_text(encoding="utf-8")
     assert "Who has what" in page
     assert "each column sums to 100 %" not in page
     assert f"Sample {lacking} has no “c”" in page

@@ -23,7 +23,6 @@ from modalens.planting.markers import READ, WORD
 from modalens.planting.mixture import SURE
 from modalens.planting.opposites import with_random_weights
 from modalens.planting.verdicts import judged, together
-from modalens.report.page import write_page
 
 RANDOM = np.random.default_rng(0)
 WHOLE = "Shapley value"
@@ -513,7 +512,7 @@ def test_the_verdict_stands_before_the_pictures_and_is_escaped(tmp_path: Path):
     name = "image"
     found = ml.plant(model, INPUTS, marker=name, share=(0, 1), background=BACKGROUND, measures=[ml.Shapley()])
     explanation = ml.explain(model, INPUTS, background=BACKGROUND, measures=[ml.Occlusion()])
-    page = write_page(explanation, tmp_path / "page.html", planting=found).read_text(encoding="utf-8")
+    page = explanation.report(tmp_path / "page.html", planting=found).read_text(encoding="utf-8")
     assert "Would a shortcut be seen?" in page
     assert page.index(found.verdict[1:30]) < page.index("<img")
 
@@ -526,7 +525,7 @@ def test_the_verdict_stands_before_the_pictures_and_is_escaped(tmp_path: Path):
         def plot(self):
             return found.plot()
 
-    page = write_page(explanation, tmp_path / "evil.html", planting=Evil()).read_text(encoding="utf-8")
+    page = explanation.report(tmp_path / "evil.html", planting=Evil()).read_text(encoding="utf-8")
     assert "<script" not in page
 
 

@@ -97,7 +97,9 @@ def test_a_study_is_explained_as_from_python(study: Path):
     assert ran.returncode == 0, ran.stderr
     folder = study.parent / "results"
     assert {path.name for path in folder.iterdir()} == {
-        f"explanation.{ending}" for ending in ("nc", "csv", "svg", "png", "html")
+        *(f"explanation.{ending}" for ending in ("nc", "csv", "svg", "png")),
+        "report.html",
+        "report.json",
     }
     saved = ml.load(folder / "explanation.nc")
     run = read_study(study)

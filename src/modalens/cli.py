@@ -1,5 +1,5 @@
-"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check | audit | validate | reproduce | app`. Exit codes: 0
-done, 1 a check found an obstacle, 2 wrong input.
+"""The same verbs from the shell: `modalens demo | explain | plan | inspect | check | audit | validate | reproduce | report | app |
+annotator | answers`. Exit codes: 0 done, 1 a check found an obstacle, 2 wrong input.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +71,8 @@ def explain(
     Example: [bold]modalens explain study.yaml[/bold]
     """
     import modalens
-    from modalens.report.folder import open_folder, write_folder
+    from modalens.report.folder import open_folder
+    from modalens.report.together import write_folder
     from modalens.studyfile import read_study
 
     run = read_study(study)
@@ -139,6 +141,10 @@ def check(study: StudyPath) -> None:
 def audit(
     study: Annotated[Path, typer.Argument(help="The study file (YAML): model, records, perturbations, folder.")],
     output: Annotated[Path | None, typer.Option(help="Folder for the results, instead of the study file's.")] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures", help="Keep every picture in audit.nc, for modalens app: where it goes, they go."),
+    ] = False,
 ) -> None:
     """Ask whether a model's heat maps show what the sentences say: scores against regions, sentences changed, weights drawn
     anew. Writes the numbers, a figure and a page.
@@ -154,7 +160,7 @@ def audit(
     found = modalens.audit(run.model, run.records, **run.settings)
     console = _console(markup=False, width=150)
     console.print(found)
-    for path in found.write(folder):
+    for path in found.write(folder, pictures=pictures):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
@@ -231,6 +237,25 @@ def reproduce(
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that explain, audit, validate or demo wrote.")],
+    output: Annotated[Path | None, typer.Option(help="The page, instead of report.html in the folder.")] = None,
+    patients: Annotated[
+        bool, typer.Option(help="Show single patients, chosen by fixed rules, with what is known of them.")
+    ] = True,
+) -> None:
+    """Write one HTML page about everything in a folder: explanations, two of the same patients side by side, audits, leaderboards.
+    The page needs no other file and no network, and can be printed.
+
+    Example: [bold]modalens report modalens-demo --no-patients --output for-reviewers.html[/bold]
+    """
+    from modalens.findings import report_on
+
+    written = report_on(folder, output, patients=patients)
+    _console(markup=False).print(f"wrote {written}", highlight=False, soft_wrap=True)
+
+
 @app.command("app")
 def open_app(
     folder: Annotated[Path, typer.Argument(help="A folder that explain, audit, validate or demo wrote.")],
@@ -261,21 +286,85 @@ def open_app(
 
     Example: [bold]modalens app modalens-demo[/bold]
     """
-    try:
+    with _app_installed():
         from modalens.app.serving import Served, serve
-    except ModuleNotFoundError as error:
-        raise InputError(f"the app needs the package {error.name}: pip install 'modalens[app]'.") from error
     from modalens.findings import findings_in
 
     found = findings_in(folder)
     what = Served(
         findings=found,
         models=_models_of(study or [], found),
-        answers=answers or f"sqlite:///{(found.folder / 'answers.sqlite').resolve()}",
+        answers=answers or _answers_in(found.folder),
         annotators=annotators,
         host=host,
     )
     serve(what, port=port, browser=browser)
+
+
+@app.command()
+def annotator(
+    name: Annotated[str, typer.Argument(help="The name under which somebody annotates.")],
+    file: Annotated[
+        Path, typer.Option(help="The file of annotators and the hashes of their keys; made where it is not there.")
+    ] = Path("annotators.yaml"),
+    remove: Annotated[bool, typer.Option("--remove", help="Take the name out: it can no longer sign in.")] = False,
+) -> None:
+    """Let somebody annotate from another machine: print a random access key, this once, and keep its hash. Who is there already
+    gets a new key.
+
+    Example: [bold]modalens annotator "Anna Berg" --file annotators.yaml[/bold]
+    """
+    with _app_installed():
+        from modalens.app.desk.keys import add_annotator, remove_annotator
+
+    console = _console(markup=False)
+    if remove:
+        remove_annotator(file, name)
+        console.print(f"{name} can no longer sign in. The answers are kept.", highlight=False, soft_wrap=True)
+        return
+    key = add_annotator(file, name)
+    console.print(f"access key of {name}: {key}", highlight=False, soft_wrap=True)
+    console.print("It is shown this once and kept nowhere: hand it over now.", highlight=False)
+
+
+@app.command()
+def answers(
+    folder: Annotated[Path, typer.Argument(help="The folder that was annotated.")],
+    answers: Annotated[
+        str | None, typer.Option(help="The data base's URL. Unless given, answers.sqlite in the folder.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The CSV file to write.")] = Path("answers.csv"),
+) -> None:
+    """Write what annotators answered at the desk as a CSV file, a row for each annotator, sentence and model.
+
+    Example: [bold]modalens answers modalens-demo --output answers.csv[/bold]
+    """
+    with _app_installed():
+        from modalens.app.desk.answers import Answers
+        from modalens.app.desk.export import exported
+
+    if answers is None and not (folder / "answers.sqlite").is_file():
+        raise InputError(f"{folder} has no answers.sqlite: give the URL of the data base with --answers.")
+    found = exported(Answers(answers or _answers_in(folder)))
+    try:
+        found.write(output)
+    except OSError as error:
+        raise InputError(f"{output} can't be written: {error.strerror}.") from error
+    _console(markup=False).print(f"wrote {output}", highlight=False, soft_wrap=True)
+
+
+def _answers_in(folder: Path) -> str:
+    """The URL of the data base of answers in a folder."""
+    return f"sqlite:///{(folder / 'answers.sqlite').resolve()}"
+
+
+@contextmanager
+def _app_installed() -> Iterator[None]:
+    """Say what to install where a package of the app is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"the app needs the package {error.name}: pip install 'modalens[app]'.") from error
 
 
 def _models_of(studies: list[Path], found: Findings) -> dict[str, Any]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from modalens.alignment import Audit, Phantom, audit
-from modalens.alignment.contrast.recipes import RECIPES, trained
+from modalens.alignment import Audit, Phantom, Record, audit
+from modalens.alignment.contrast.network import DualEncoder
+from modalens.alignment.contrast.recipes import RECIPES, keep, trained
+from modalens.alignment.phantom import SIZE
+from modalens.alignment.readers.jsonl import write_jsonl
 from modalens.alignment.result import SWAP
+from modalens.findings import report_on
 from modalens.plots.phantom import phantom_figure
 from modalens.report.folder import open_folder
 
@@ -20,10 +27,32 @@ SHOWN = {"failing": "published, stripped", "repaired": "repaired"}
 
 STUDIES, STEPS, TESTS = 2000, 450, 150
 
+MODEL = """\
+\"\"\"The model of this folder, as it was trained: {words}.\"\"\"
+
+from pathlib import Path
+
+from modalens.alignment.contrast.recipes import kept
+
+
+def model():
+    \"\"\"Weights are read as plain numbers; nothing in their file is executed.\"\"\"
+    return kept({recipe!r}, Path(__file__).with_name("weights.npz"))
+"""
+
+STUDY = """\
+# {words}
+model: model.py:model
+records: {{file: records.jsonl, images: pictures}}
+training: {{file: training.jsonl, images: pictures}}   # where findings lay in training, for the mean-box baseline; their pictures are left out
+seed: {seed}
+folder: .
+"""
+
 
 def run_phantom(folder: Path, *, seed: int = 0, console: Console) -> dict[str, Audit]:
     """Train a model as published on reports without sides, and one with remedies on the same reports; audit both, print what was
-    found, and write a folder.
+    found, and write a folder in which the app finds audits, pictures and models.
     """
     started = time.perf_counter()
     torch.set_num_threads(1)
@@ -46,15 +75,40 @@ def run_phantom(folder: Path, *, seed: int = 0, console: Console) -> dict[str, A
         console.print(f"\n[bold]{name.capitalize()}[/bold] ({RECIPES[recipe].words})", highlight=False)
         for sentence in found[name].words:
             console.print(f"  • {sentence}", highlight=False, markup=False)
-        found[name].write(open_folder(folder / name))
+        found[name].write(open_folder(folder / name), pictures=True)
+        write_study(folder / name, model, recipe, test, training, seed=seed)
     console.print(_beside(found))
+    studies = " ".join(f"--study {folder / name / 'study.yaml'}" for name in SHOWN)
     console.print(
         f"\nDone in {time.perf_counter() - started:.0f} s. "
-        f"Open {folder / 'failing' / 'audit.html'} and {folder / 'repaired' / 'audit.html'}; the phantom is drawn in {folder / 'phantom.png'}.",
+        f"Open {report_on(folder)}, both audits on one page; the phantom is drawn in {folder / 'phantom.png'}.\n"
+        f"To change sentences and see the maps follow, or not: modalens app {folder} {studies}",
         highlight=False,
         soft_wrap=True,
     )
     return found
+
+
+def write_study(
+    folder: Path, model: DualEncoder, recipe: str, test: Sequence[Record], training: Sequence[Record], *, seed: int
+) -> Path:
+    """Write what it takes to audit a model again, and to ask it in the app: `study.yaml`, `model.py`, the weights as plain
+    arrays, the records and their pictures. The study file is returned. Raises InputError where the folder can't be written to.
+    """
+    pictures = open_folder(folder / "pictures")
+    keep(model, folder / "weights.npz")
+    for record in test:
+        np.save(pictures / f"{record.image_id}.npy", record.pixels(), allow_pickle=False)
+    np.save(pictures / "none.npy", np.zeros((SIZE, SIZE), dtype=np.uint8), allow_pickle=False)
+    write_jsonl(
+        [replace(one, image=pictures / f"{one.image_id}.npy") for one in test], folder / "records.jsonl", pictures
+    )
+    write_jsonl([replace(one, image=pictures / "none.npy") for one in training], folder / "training.jsonl", pictures)
+    said = {"words": RECIPES[recipe].words, "recipe": recipe, "seed": seed}
+    (folder / "model.py").write_text(MODEL.format(**said), encoding="utf-8")
+    study = folder / "study.yaml"
+    study.write_text(STUDY.format(**said), encoding="utf-8")
+    return study
 
 
 def _beside(found: dict[str, Audit]) -> Table:

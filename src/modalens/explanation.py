@@ -4,7 +4,6 @@ comparing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from rich.console import Console
 
 from modalens.errors import InputError, listed
 from modalens.measures import Result
-from modalens.stored import loaded_inputs, samples_in, stored_inputs
+from modalens.stored import digest_of, loaded_inputs, samples_in, stored_inputs
 
 FORMAT = 2
 """Version of the saved layout."""
@@ -93,6 +92,17 @@ class Explanation:
 
         return overview(self, **kwargs)
 
+    def report(self, path: str | Path = "report.html", **settings: Any) -> Path:
+        """Write one HTML file for a reader, which needs no other file and no network, and returns its path: verdicts in plain
+        words, figures, chosen patients, what a reviewer asks for, methods, and what it cannot show.
+
+        settings: title, preface, patients=False (no single patients), samples=[...] (more of them), sensitivity, planting,
+        usefulness, scores, notes, as `modalens.report.page.report` says. Raises InputError where the file can't be written.
+        """
+        from modalens.report.page import report
+
+        return report(self, path, **settings)
+
     def citation(self) -> str:
         """BibTeX of exactly the measures used."""
         entries = dict.fromkeys(
@@ -123,7 +133,7 @@ class Explanation:
         if inputs:
             samples = stored_inputs(self.inputs)
             tree["/inputs"] = samples.assign_attrs(digest=_digest_of_samples(samples))
-        tree["/"].attrs["digest"] = _digest(tree | {"/inputs": _attributes(tree.get("/inputs"))})
+        tree["/"].attrs["digest"] = digest_of(tree | {"/inputs": _attributes(tree.get("/inputs"))})
         try:
             xr.DataTree.from_dict({key: dataset.drop_encoding() for key, dataset in tree.items()}).to_netcdf(
                 target, engine="h5netcdf"
@@ -168,7 +178,7 @@ def load(path: str | Path, *, lazy: bool = False) -> Explanation:
         )
     held = {node.path: node.to_dataset(inherit=False) for node in tree.subtree} | {"/inputs": _attributes(samples)}
     whole = lazy or samples is None or samples.attrs.get("digest") == _digest_of_samples(samples)
-    if tree.attrs.get("digest") != _digest(held) or not whole:
+    if tree.attrs.get("digest") != digest_of(held) or not whole:
         raise InputError(f"{source} is damaged: its contents differ from what was saved; save the explanation again.")
     results = {name: _restored(tree[name]) for name in json.loads(tree.attrs["measures"])}
     return Explanation(
@@ -374,20 +384,4 @@ def _attributes(dataset: xr.Dataset | None) -> xr.Dataset:
 
 
 def _digest_of_samples(samples: xr.Dataset) -> str:
-    return _digest({"/inputs": samples.assign_attrs(digest="")})
-
-
-def _digest(tree: Mapping[str, xr.Dataset]) -> str:
-    """A fingerprint of all that is stored, by which a damaged file is known."""
-    digest = hashlib.sha256()
-    for path, dataset in sorted(tree.items()):
-        for name, value in sorted(dataset.attrs.items()):
-            digest.update(f"{path} {name} {value}".encode() if (path, name) != ("/", "digest") else b"")
-        for name, variable in sorted(dataset.variables.items(), key=lambda pair: str(pair[0])):
-            values = variable.values
-            number = values.dtype.kind in "fiub"
-            digest.update(f"{path} {name} {variable.dims} {variable.shape}".encode())
-            digest.update(
-                np.ascontiguousarray(values).tobytes() if number else repr(values.astype(str).tolist()).encode()
-            )
-    return digest.hexdigest()
+    return digest_of({"/inputs": samples.assign_attrs(digest="")})

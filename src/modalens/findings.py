@@ -11,6 +11,9 @@ from typing import Any, Literal
 import h5py
 
 from modalens.errors import InputError
+from modalens.explanation import load
+from modalens.report.beside import beside_in
+from modalens.report.together import PAGE, write_report
 
 Kind = Literal["explanation", "audit", "leaderboard"]
 
@@ -52,7 +55,7 @@ def findings_in(folder: str | Path) -> Findings:
     )
     if not len(findings):
         raise InputError(
-            f"{source} holds no explanation, audit or leaderboard: give a folder that modalens explain, audit, validate or demo wrote, or put in it what explanation.save(path, inputs=True) writes."
+            f"{source} holds no explanation, audit or leaderboard: give a folder that modalens explain, audit, validate or demo wrote, or save one by explanation.save(path, inputs=True)."
         )
     return findings
 
@@ -83,3 +86,23 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def report_on(folder: str | Path, output: str | Path | None = None, *, patients: bool = True) -> Path:
+    """Write one HTML page about everything in a folder, `report.html` in it unless `output` names another file; returns its path.
+    patients: whether single patients are shown.
+
+    Raises InputError where nothing of ours is in the folder, a file is damaged, and where the page can't be written.
+    """
+    from modalens.alignment import Audit
+    from modalens.validation import Leaderboard
+
+    found = findings_in(folder)
+    return write_report(
+        output or found.folder / PAGE,
+        {name: load(path, lazy=True) for name, path in found.explanations.items()},
+        known={name: (path.parent, beside_in(path.parent)) for name, path in found.explanations.items()},
+        audits={name: Audit.load(path) for name, path in found.audits.items()},
+        boards={name: Leaderboard.load(path) for name, path in found.leaderboards.items()},
+        patients=patients,
+    )

@@ -1,9 +1,10 @@
 """The explained samples in an explanation's file: arrays, tables, texts, bundles of arrays, lists of arrays of any
-length, and gaps in all of them. They are read all at once, or one when it is looked at.
+length, and gaps in all of them. They are read all at once, or one when it is looked at. And by what a damaged file is known.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -154,3 +155,19 @@ def _numbers(samples: Any) -> np.ndarray:
 
 def _named(name: str, values: np.ndarray, first: str) -> xr.DataArray:
     return xr.DataArray(values, dims=(first, *(f"{name}_{axis}" for axis in range(1, values.ndim))))
+
+
+def digest_of(tree: Mapping[str, xr.Dataset]) -> str:
+    """A fingerprint of all that is stored, by which a damaged file is known."""
+    digest = hashlib.sha256()
+    for path, dataset in sorted(tree.items()):
+        for name, value in sorted(dataset.attrs.items()):
+            digest.update(f"{path} {name} {value}".encode() if (path, name) != ("/", "digest") else b"")
+        for name, variable in sorted(dataset.variables.items(), key=lambda pair: str(pair[0])):
+            values = variable.values
+            number = values.dtype.kind in "fiub"
+            digest.update(f"{path} {name} {variable.dims} {variable.shape}".encode())
+            digest.update(
+                np.ascontiguousarray(values).tobytes() if number else repr(values.astype(str).tolist()).encode()
+            )
+    return digest.hexdigest()

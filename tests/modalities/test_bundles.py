@@ -461,12 +461,11 @@ def test_what_is_explained_is_kept_in_a_file_and_drawn(tmp_path: Any) -> None:
         progress=False,
     )
     from modalens.plots import parts as draw_parts
-    from modalens.report.page import write_page
 
     loaded = ml.load(found.save(tmp_path / "found.nc", inputs=True))
     for name, values in images.items():
         np.testing.assert_array_equal(np.asarray(loaded.inputs["ct"][name]), values)
     for explanation in (found, loaded):
         assert len(draw_parts(explanation, "ct", 1).images) == 2, "the patches lie over the image"
-        write_page(explanation, tmp_path / "page.html", samples=[0])
+        explanation.report(tmp_path / "page.html", samples=[0])
     assert "Image 4x4, 4 patches, with valid" in str(found)

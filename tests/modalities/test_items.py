@@ -16,7 +16,6 @@ from modalens.baselines import Baseline, Fill, named
 from modalens.modalities import Modality, Parts, fitted, infer
 from modalens.modalities.items import Bag, Ragged
 from modalens.plots import parts as draw_parts
-from modalens.report.page import write_page
 
 LENGTHS = (3, 7, 1, 5)
 
@@ -383,7 +382,7 @@ def test_bags_are_kept_in_a_file_and_drawn(kind: Bag, tmp_path: Path) -> None:
     labels = [label.get_text() for label in draw_parts(found, "slide", 1).get_yticklabels()]
     assert labels
     assert all(label.startswith(("item ", "cluster ", "block ")) or " x " in label for label in labels)
-    write_page(loaded, tmp_path / "page.html", samples=[0])
+    loaded.report(tmp_path / "page.html", samples=[0])
 
 
 def test_series_with_gaps_are_kept_in_a_file_and_drawn(tmp_path: Path) -> None:
@@ -404,4 +403,4 @@ def test_series_with_gaps_are_kept_in_a_file_and_drawn(tmp_path: Path) -> None:
     ]
     with pytest.raises(ml.InputError, match="sample 2 has no 'walk'"):
         draw_parts(found, "walk", 2)
-    write_page(found, tmp_path / "page.html", samples=[2])
+    found.report(tmp_path / "page.html", samples=[2])

@@ -20,6 +20,7 @@ import xarray as xr
 from modalens import statistics
 from modalens.alignment.weighted import krippendorff_alpha, quadratic_kappa, weighted_spearman
 from modalens.errors import InputError, ModalensWarning, choice, listed, nearest
+from modalens.spreadsheet import guarded, unguarded
 
 Question = Literal["has_good_recall", "has_good_precision", "is_intuitive"]
 Statistic = Literal["alpha", "kappa"]
@@ -44,9 +45,6 @@ ITEM = ["dicom_sent_id", "prompt"]
 
 MAP = [*ITEM, "checkpoint_name"]
 """What is judged: one model's map of one item."""
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What makes a spreadsheet take a cell for a formula."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +208,7 @@ class Annotations:
         """The table as CSV. A text that a spreadsheet would take for a formula gets an apostrophe before it, which
         `read_annotations` takes away again.
         """
-        texts = {column: self.table[column].map(_marked) for column in _texts_of(self.table)}
+        texts = {column: self.table[column].map(guarded) for column in _texts_of(self.table)}
         answers = {question: self.table[question].astype("Int64") for question in QUESTIONS}
         self.table.assign(**texts, **answers).to_csv(path, index=False, encoding="utf-8", quoting=csv.QUOTE_NONNUMERIC)
 
@@ -256,7 +254,7 @@ def read_annotations(path: str | Path) -> Annotations:
                 if cells and len(cells) != len(header):
                     raise InputError(f"{place}: expected {len(header)} cells, as in the first line, came {len(cells)}.")
                 if cells:
-                    rows.append([_unmarked(cell) for cell in cells])
+                    rows.append([unguarded(cell) for cell in cells])
                     places.append(place)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} can't be read as a CSV file: {error}.") from error
@@ -342,15 +340,6 @@ def _yes_or_no(cell: Any) -> bool:
 
 def _texts_of(table: pd.DataFrame) -> list[str]:
     return [column for column in table.columns if column not in (*QUESTIONS, "is_custom_prompt", "no_attn_score")]
-
-
-def _marked(text: str) -> str:
-    """A text with an apostrophe where a spreadsheet would take it for a formula, or reading would take one away."""
-    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
-
-
-def _unmarked(text: str) -> str:
-    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA) else text
 
 
 def _columns_of(scores: pd.DataFrame) -> tuple[list[str], list[str]]:

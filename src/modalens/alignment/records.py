@@ -153,9 +153,14 @@ class Record:
     def truth(self) -> np.ndarray:
         """The union of boxes and masks, (height, width), on the image as the model sees it."""
         union = painted(self.seen_boxes, self.size)
-        for mask in self.masks:
-            union = union | mask_after(self._checked(mask), self.steps)
+        for mask in self.seen_masks:
+            union = union | mask
         return union
+
+    @property
+    def seen_masks(self) -> list[np.ndarray]:
+        """The drawn regions, (height, width) each, on the image as the model sees it."""
+        return [mask_after(self._checked(mask), self.steps) for mask in self.masks]
 
     @property
     def of_finding(self) -> bool:
@@ -182,9 +187,13 @@ class Record:
         """
         if not self.frontal:
             return ""
-        flips = sum(isinstance(step, Flip) for step in self.steps)
         mirrored: dict[Side, Side] = {"left": "right", "right": "left"}
-        return mirrored.get(self.side, self.side) if flips % 2 else self.side
+        return mirrored.get(self.side, self.side) if self.mirrored else self.side
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the model sees the image with left and right exchanged."""
+        return sum(isinstance(step, Flip) for step in self.steps) % 2 == 1
 
     def through(self, *steps: Step) -> Record:
         """The record after further steps, such as `Resize(to=224)` and `Crop(height=224, width=224)`."""

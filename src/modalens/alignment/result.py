@@ -39,7 +39,7 @@ AS_IT_IS = "as it is"
 SWAP, RANDOM = SwapLaterality.name, RandomSentence.name
 TEMPLATE, OTHER_FINDING = Template.name, TemplateOtherFinding.name
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +53,8 @@ class Audit:
         phrase, patient, image, side.
     `scores` (score, subset), `deltas` (condition, score, subset), `flip_rate`, `wrong_lung`, each with its interval in `interval`.
     `verdict` says in words whether the highlights follow left and right, and what helps; `words` are all findings.
-    maps: by condition, the heat map of each record. reasons: how often a score is NaN, and why.
+    maps: by condition, the heat map of each record. records: what was audited, empty for an audit from a file without pictures.
+    reasons: how often a score is NaN, and why.
     """
 
     data: xr.Dataset
@@ -207,13 +208,14 @@ class Audit:
 
         return audit_figure(self, **kwargs)
 
-    def save(self, path: str | Path) -> Path:
-        """Write one NetCDF file, with the heat maps and without the images; `Audit.load` reads it. Raises InputError where it can't
-        be written.
+    def save(self, path: str | Path, pictures: bool = False) -> Path:
+        """Write one NetCDF file, with the heat maps; `Audit.load` reads it. pictures: write the records too, each picture once, as
+        the model sees it, and the heat maps of single words; without them, nothing but numbers, names and phrases leaves the machine.
+        Raises InputError where it can't be written, and where pictures are asked for and the audit has none.
         """
         from modalens.alignment.saving import saved
 
-        return saved(self, path)
+        return saved(self, path, pictures=pictures)
 
     @classmethod
     def load(cls, path: str | Path) -> Audit:
@@ -222,11 +224,13 @@ class Audit:
 
         return loaded(path)
 
-    def write(self, folder: str | Path) -> list[Path]:
-        """Write `audit.nc`, `.csv`, `.svg`, `.png` and a page, `.html`, and say which files there are."""
+    def write(self, folder: str | Path, pictures: bool = False) -> list[Path]:
+        """Write `audit.nc`, `.csv`, `.svg`, `.png` and a page, `.html`, and say which files there are. pictures: as in `save`; the
+        figure and the page show some pictures where the audit holds them.
+        """
         from modalens.report.audit import write_audit
 
-        return write_audit(self, folder)
+        return write_audit(self, folder, pictures=pictures)
 
     def __str__(self) -> str:
         return as_text(self._shown(), 180)

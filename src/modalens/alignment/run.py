@@ -156,7 +156,7 @@ def audit(
     )
     return Audit(
         data=data,
-        maps={name: maps[name] for name in (AS_IT_IS, SWAP) if name in maps},
+        maps=maps,
         records=tuple(records),
         reasons=dict(sheet.reasons),
         settings={

@@ -1,17 +1,18 @@
-"""An audit in one NetCDF file: its numbers, and its heat maps where all have one grid."""
+"""An audit in one NetCDF file: its numbers, its heat maps, and, where it is asked for, its records with their pictures."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from modalens.alignment.heatmaps import HeatMap
+from modalens.alignment.kept import loaded_maps, loaded_records, stored_maps, stored_records
 from modalens.alignment.result import FORMAT, Audit
 from modalens.errors import InputError
+from modalens.stored import digest_of
 
 BOOLEAN = ("member", "constant")
 
@@ -22,27 +23,21 @@ NEEDED = (
 """What every audit holds, beside the boolean ones."""
 
 
-def saved(audit: Audit, path: str | Path) -> Path:
-    """Write an audit. Raises InputError where it can't be written."""
+def saved(audit: Audit, path: str | Path, *, pictures: bool = False) -> Path:
+    """Write an audit. Raises InputError where it can't be written, and for pictures that it doesn't hold."""
+    if pictures and not len(audit.records):
+        raise InputError(
+            "this audit holds no pictures to save: it was read from a file without them. Audit again, or save it with pictures=False."
+        )
     target = Path(path)
-    whole = audit.data.assign(_mapped(audit)).assign_attrs(
-        modalens_audit=FORMAT,
-        settings=json.dumps(audit.settings),
-        reasons=json.dumps([[*key, count] for key, count in audit.reasons.items()]),
-    )
-    for name in (
-        "score",
-        "condition",
-        "baseline",
-        "level",
-        "subset",
-        *(n for n, v in whole.data_vars.items() if v.dtype.kind in "UO"),
-    ):
-        if name in whole.variables:
-            whole[name] = whole[name].astype(object)
+    tree = {"/": _numbers(audit)} | stored_maps(audit.maps, words=pictures)
+    tree |= stored_records(audit.records) if pictures else {}
+    tree["/"].attrs["digest"] = digest_of(tree)
     try:
-        whole.to_netcdf(target, engine="h5netcdf")
-    except OSError as error:
+        xr.DataTree.from_dict(tree).to_netcdf(
+            target, engine="h5netcdf", encoding={group: _compressed(dataset) for group, dataset in tree.items()}
+        )
+    except (OSError, ValueError) as error:  # a text that HDF5 can't hold is a ValueError
         raise InputError(f"the audit can't be written to {target}: {error}.") from error
     return target
 
@@ -53,52 +48,46 @@ def loaded(path: str | Path) -> Audit:
     if not source.is_file():
         raise InputError(f"there is no file {source}; expected one written by Audit.save.")
     try:
-        with xr.open_dataset(source, engine="h5netcdf") as opened:
-            whole = opened.load()
+        with xr.open_datatree(source, engine="h5netcdf") as opened:
+            tree = {node.path: node.to_dataset(inherit=False) for node in opened.load().subtree}
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError, TypeError) as error:
         raise InputError(f"{source} is no saved audit, or it is damaged: {error}.") from error
-    if whole.attrs.get("modalens_audit") != FORMAT:
+    about = tree["/"].attrs
+    if about.get("modalens_audit") != FORMAT:
         raise InputError(f"{source} is no saved audit of format {FORMAT}; expected a file written by Audit.save.")
+    if about.get("digest") != digest_of(tree):
+        raise InputError(f"{source} is a damaged audit: its contents differ from what was saved; save it again.")
     try:
-        settings, reasons = json.loads(whole.attrs["settings"]), json.loads(whole.attrs["reasons"])
-        data = whole.drop_vars([name for name in ("map", "mapped") if name in whole.variables]).drop_attrs()
+        data = tree["/"].drop_attrs()
         for name in BOOLEAN:
             data[name] = data[name].astype(bool)
         data[list(NEEDED)]
         return Audit(
             data=data,
-            settings=settings,
-            reasons={(score, why): count for score, why, count in reasons},
-            maps=_maps(whole),
+            settings=json.loads(about["settings"]),
+            reasons={(score, why): count for score, why, count in json.loads(about["reasons"])},
+            maps=loaded_maps(tree),
+            records=loaded_records(tree),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         raise InputError(f"{source} is a damaged audit: {error}.") from error
 
 
-def _mapped(audit: Audit) -> dict[str, xr.DataArray]:
-    """The maps (condition, record, row, column), NaN where there is none; nothing where grids or extents differ."""
-    every = [map for maps in audit.maps.values() for map in maps if map is not None]
-    if not every or len({map.values.shape for map in every}) > 1 or any(map.extent for map in every):
-        return {}
-    nothing = np.full(every[0].values.shape, np.nan, dtype=np.float32)
-    values = [
-        [nothing if map is None else map.values.astype(np.float32) for map in maps] for maps in audit.maps.values()
-    ]
-    return {
-        "map": xr.DataArray(
-            np.array(values),
-            dims=("mapped", "record", "row", "column"),
-            coords={"mapped": np.array(list(audit.maps), dtype=object)},
-        )
-    }
+def _numbers(audit: Audit) -> xr.Dataset:
+    """What stands at the top of the file; texts of any length."""
+    whole = audit.data.drop_encoding().assign_attrs(
+        modalens_audit=FORMAT,
+        settings=json.dumps(audit.settings),
+        reasons=json.dumps([[*key, count] for key, count in audit.reasons.items()]),
+    )
+    texts = [name for name, variable in whole.variables.items() if variable.dtype.kind in "UO"]
+    return whole.assign({name: whole[name].astype(object) for name in texts})
 
 
-def _maps(whole: xr.Dataset) -> dict[str, Sequence[HeatMap | None]]:
-    if "map" not in whole:
-        return {}
+def _compressed(dataset: xr.Dataset) -> Mapping[Any, dict[str, Any]]:
+    """How the numbers of a group are packed; nothing is lost."""
     return {
-        str(condition): [
-            None if np.isnan(one).any() else HeatMap(values=one) for one in whole["map"].sel(mapped=condition).values
-        ]
-        for condition in whole.mapped.values
+        name: {"zlib": True, "complevel": 4}
+        for name, variable in dataset.variables.items()
+        if variable.dtype.kind in "fiu" and variable.size
     }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import h5py
+import pandas as pd
 import streamlit as st
 
+from modalens import cohort
 from modalens.alignment import Audit
 from modalens.explanation import Explanation, load
 from modalens.validation.leaderboard import Leaderboard
@@ -14,6 +20,21 @@ from modalens.validation.leaderboard import Leaderboard
 def explanation(path: Path) -> Explanation:
     """An explanation; its samples stay in the file until a patient is looked at."""
     return _explanation(path, path.stat().st_mtime_ns)
+
+
+def provenance(path: Path) -> Mapping[str, Any]:
+    """How an explanation came about, without opening the rest of it."""
+    return _provenance(path, path.stat().st_mtime_ns)
+
+
+def patients(path: Path) -> pd.DataFrame:
+    """The explained patients, a row each: see `modalens.cohort.patients`. Not to be changed: all visitors share it."""
+    return _patients(path, path.stat().st_mtime_ns)
+
+
+def chosen(path: Path) -> tuple[cohort.Chosen, ...]:
+    """The patients to look at first."""
+    return _chosen(path, path.stat().st_mtime_ns)
 
 
 def audit(path: Path) -> Audit:
@@ -29,6 +50,23 @@ def leaderboard(path: Path) -> Leaderboard:
 @st.cache_resource(max_entries=8, show_spinner="Opening…")
 def _explanation(path: Path, changed: int) -> Explanation:
     return load(path, lazy=True)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _provenance(path: Path, changed: int) -> Mapping[str, Any]:
+    with h5py.File(path, "r") as file:
+        found: Mapping[str, Any] = json.loads(file.attrs["provenance"])
+        return found
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading patients…")
+def _patients(path: Path, changed: int) -> pd.DataFrame:
+    return cohort.patients(_explanation(path, changed))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Choosing patients…")
+def _chosen(path: Path, changed: int) -> tuple[cohort.Chosen, ...]:
+    return cohort.chosen(_explanation(path, changed))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening…")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from modalens.alignment.sources import Highlighter
 from modalens.errors import InputError
+from modalens.explanation import load
 from modalens.findings import Findings
 
 PORT = 8501
@@ -56,7 +59,7 @@ def serve(what: Served, *, port: int = PORT, browser: bool = True) -> None:
     from streamlit.web import bootstrap
 
     _served.append(what)
-    _warm()
+    _warm(what)
     options: dict[str, Any] = {
         "server.address": what.host,
         "server.port": port,
@@ -82,6 +85,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _warm() -> None:
-    """Load what the pages draw with before the first visitor waits for it."""
+def _warm(what: Served) -> None:
+    """Load what the pages are made with, and draw a patient, before the first visitor waits for it."""
     import modalens.app.pages  # noqa: F401
+    from modalens import cohort, plots
+    from modalens.app.pictures import svg_of
+
+    for path in list(what.findings.explanations.values())[:1]:
+        with suppress(InputError):  # the page will say it
+            explanation = load(path, lazy=True)
+            cohort.patients(explanation)
+            svg_of(partial(plots.patient, explanation))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from modalens.alignment.contrast.learning import learn
@@ -22,7 +25,7 @@ from modalens.alignment.contrast.remedies import (
 )
 from modalens.alignment.phantom import FINDINGS, Phantom
 from modalens.alignment.records import Record
-from modalens.errors import choice
+from modalens.errors import InputError, choice
 
 STUDIES, STEPS = 3000, 700
 """Training studies, and steps of training."""
@@ -32,6 +35,9 @@ STRIPPED = 0.95
 
 VOCABULARY = Vocabulary.of(record.phrase for record in Phantom().records(400, seed=0))
 """All words of the phantom's sentences."""
+
+WORDS = "words"
+"""The vocabulary, among the arrays of a file of weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +132,46 @@ def trained(
         model = small_dual_encoder(VOCABULARY, **recipe.network)
     learn(model, records, remedies=recipe.remedies, steps=steps, seed=seed, progress=progress)
     return model, records
+
+
+def keep(model: DualEncoder, path: str | Path) -> Path:
+    """Write a trained model's weights and words as plain arrays, for `kept`. Raises InputError where that can't be done."""
+    target = Path(path)
+    arrays: dict[str, Any] = {name: weights.numpy(force=True) for name, weights in model.state_dict().items()}
+    arrays[WORDS] = np.array(VOCABULARY.words)
+    try:
+        np.savez(target, **arrays)
+    except OSError as error:
+        raise InputError(f"the weights can't be written to {target}: {error}.") from error
+    return target
+
+
+def kept(name: str, path: str | Path) -> DualEncoder:
+    """The model of a recipe with the weights that `keep` wrote, in evaluation mode; nothing in the file is executed.
+
+    Raises InputError for another name than those of `RECIPES`, and for a file that does not hold the weights of this recipe.
+
+    >>> kept("repaired", "weights.npz")  # doctest: +SKIP
+    """
+    choice("recipe", name, RECIPES)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        vocabulary = Vocabulary(tuple(map(str, arrays.pop(WORDS))))
+        model = small_dual_encoder(vocabulary, **RECIPES[name].network)
+        model.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path} does not hold the weights of the recipe {name!r} ({first}); train it again."
+        ) from error
+    return model.eval()

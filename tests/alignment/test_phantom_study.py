@@ -46,7 +46,9 @@ def test_a_study_of_the_demonstration_gives_the_same_audit(records: list[Record]
         np.testing.assert_array_equal(other.pixels(), one.pixels())
         assert (other.phrase, other.side, other.patient) == (one.phrase, one.side, one.patient)
         np.testing.assert_array_equal(other.truth, one.truth)
-    xr.testing.assert_identical(ml.audit(run.model, run.records, **run.settings | {"perturbations": ()}).data, audit.data)
+    xr.testing.assert_identical(
+        ml.audit(run.model, run.records, **run.settings | {"perturbations": ()}).data, audit.data
+    )
     models = _models_of([study], findings_in(tmp_path))
     (name,) = models
     assert name == "failing/audit"

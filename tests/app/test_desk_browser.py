@@ -55,11 +55,14 @@ def pressed(page: Any, keys: str) -> None:
 
 
 def slowed_down(page: Any, name: str, wrong: str) -> None:
-    """Try a wrong key again and again until the next is not looked at, and wait as long as is said: each time twice as long."""
+    """Try a wrong key again and again, each time on a fresh page, until the next is not looked at, and wait as long as is said:
+    each time twice as long.
+    """
     for _ in range(7):
+        page.reload()
+        page.get_by_label("Your access key").wait_for(timeout=60_000)
         sign_in(page, name, wrong)
         page.get_by_text(re.compile("The name or the key is wrong|Too many tries")).wait_for(timeout=60_000)
-        settled(page)
         told = re.search(r"Too many tries: wait (\d+) seconds", page.inner_text("body"))
         if told:
             page.wait_for_timeout(1000 * int(told[1]) + 200)

@@ -43,8 +43,9 @@ def page() -> None:
     st.title("Overview")
     with st.expander(f"What lies in this folder: {_counted(found)}", expanded=not found.explanations):
         tables.shown(contents(found))
+    for name, path in found.audits.items():
+        st.markdown(f"**{as_it_is(name)}:** {as_it_is(opened.audit(path).verdict)}")
     if not found.explanations:
-        st.info("There is no explanation here; the other pages, in the menu on the left, show what there is.")
         return
     name = address.choice("explanation", "Explanation", list(found.explanations))
     path = found.explanations[name]
@@ -77,8 +78,8 @@ def contents(found: Findings) -> Table:
     """Everything in the folder by name, with what it is of."""
     rows = [
         *(("explanation", name, *_said(opened.provenance(path))) for name, path in found.explanations.items()),
-        *(("audit", name, "", "", "see the page Audit") for name in found.audits),
-        *(("leaderboard", name, "", "", "see the page Leaderboard") for name in found.leaderboards),
+        *(("audit", name, "–", "–", "see the page Audit") for name in found.audits),
+        *(("leaderboard", name, "–", "–", "see the page Leaderboard") for name in found.leaderboards),
     ]
     return Table(
         title=f"In {found.folder.resolve().name}", columns=("kind", "name", "model", "patients", "of"), rows=tuple(rows)

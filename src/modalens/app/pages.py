@@ -25,12 +25,11 @@ def pages(what: Served) -> list[st.Page]:
     """The pages for which there is something to show. Annotators who come from elsewhere see the desk only: every other page names
     the models.
     """
-    at_desk = st.Page(desk.page, title="Annotation desk", url_path="desk", default=what.annotators is not None)
     if what.annotators is not None:
-        return [at_desk]
+        return [st.Page(desk.page, title="Annotation desk", default=True)]
     found = what.findings
     return [
-        st.Page(overview.page, title="Overview", url_path="overview", default=True),
+        st.Page(overview.page, title="Overview", default=True),
         *(
             [
                 st.Page(cohort.page, title="Cohort", url_path="cohort"),
@@ -40,7 +39,13 @@ def pages(what: Served) -> list[st.Page]:
             else []
         ),
         *([st.Page(comparison.page, title="Two models", url_path="comparison")] if len(found.explanations) > 1 else []),
-        *([st.Page(audit.page, title="Audit", url_path="audit")] if found.audits else []),
-        *([at_desk] if found.audits else []),
+        *(
+            [
+                st.Page(audit.page, title="Audit", url_path="audit"),
+                st.Page(desk.page, title="Annotation desk", url_path="desk"),
+            ]
+            if found.audits
+            else []
+        ),
         *([st.Page(leaderboard.page, title="Leaderboard", url_path="leaderboard")] if found.leaderboards else []),
     ]

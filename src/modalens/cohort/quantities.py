@@ -71,7 +71,7 @@ def _contribution(explanation: Explanation) -> Quantity | str:
     else:
         return "Contributions are not compared: they need the measure Occlusion or Shapley"
     floor = _rounding(amounts.sum(axis=(1, 2)), result.array("by_sample").isnull().all("modality").values)
-    sets = _sets(available, fewest=1)
+    sets = _sets(available)
     if result.settings.get("reading") == "mean_of_ratios":
         with np.errstate(invalid="ignore", divide="ignore"):
             amounts = np.where(amounts.sum(1, keepdims=True) > floor, amounts / amounts.sum(1, keepdims=True), np.nan)
@@ -128,7 +128,7 @@ def _interaction(explanation: Explanation) -> Quantity | str:
     )
     floor = _rounding(np.abs(phi).sum(axis=(2, 3)), undefined.values)
     reading = _reading(result)
-    sets = _sets(_available(explanation), fewest=2)
+    sets = _sets(_available(explanation))
     scores = _over_sets(sets, lambda rows: _intershap(phi[rows], reading, floor))
     words = "InterSHAP, the share that is interaction"
     return Quantity(
@@ -275,12 +275,10 @@ def _available(explanation: Explanation) -> np.ndarray:
     return np.asarray(explanation.cohort["available"].sel(modality=list(explanation.modalities)).values, dtype=bool)
 
 
-def _sets(available: np.ndarray, fewest: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The sets of modalities that samples have, (modality,), of at least so many; and the samples that have just these."""
+def _sets(available: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The sets of modalities that samples have, (modality,), and the samples that have just these."""
     kinds, place = np.unique(available, axis=0, return_inverse=True)
-    return [
-        (kind, np.flatnonzero(np.ravel(place) == which)) for which, kind in enumerate(kinds) if kind.sum() >= fewest
-    ]
+    return [(kind, np.flatnonzero(np.ravel(place) == which)) for which, kind in enumerate(kinds)]
 
 
 def _over_sets(

@@ -165,7 +165,7 @@ def _blocks(own: np.ndarray) -> list[np.ndarray]:
     return [order[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes)]
 
 
-CHUNK = 2**18
+CHUNK = 2**17
 """Numbers in an array of draws that is worked on at a time: few enough to stay near the processor."""
 
 

@@ -65,7 +65,7 @@ class Predictions:
     @cached_property
     def bootstrap(self) -> np.ndarray:
         """Weights (draw, sample) of the explanation's own bootstrap by patient."""
-        return np.asarray(statistics.bootstrap_weights(self.cluster, self.samples, self.seed).values)
+        return np.ascontiguousarray(statistics.bootstrap_weights(self.cluster, self.samples, self.seed).values)
 
 
 def predictions_of(explanation: Explanation) -> Predictions:

@@ -7,7 +7,6 @@ import xarray as xr
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import binomtest
-from sklearn.linear_model import LogisticRegression
 
 from modalens import statistics
 from modalens.cohort.performance import NO_LABELS
@@ -197,6 +196,8 @@ def _recalibration(predicted: np.ndarray, true: np.ndarray) -> tuple[float, floa
     """Slope and intercept of the logistic regression of what is true on the log-odds; NaN where that has no finite answer."""
     if _why_not_recalibrated(predicted, true):
         return np.nan, np.nan
+    from sklearn.linear_model import LogisticRegression  # takes long to import, and is not always needed
+
     fit = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(_log_odds(predicted)[:, None], true)
     return float(fit.coef_[0, 0]), float(fit.intercept_[0])
 

@@ -63,6 +63,8 @@ def _known(clinical: pd.DataFrame) -> pd.DataFrame:
         {
             "age": clinical["years_to_birth"],
             "stage": clinical["pathologic_stage"].astype(int).astype(str),
-            "race": races.idxmax(axis=1).map(lambda name: str(name).removeprefix(CATEGORIES["race"])).replace("nan", None),
+            "race": races.idxmax(axis=1)
+            .map(lambda name: str(name).removeprefix(CATEGORIES["race"]))
+            .replace("nan", None),
         }
     )

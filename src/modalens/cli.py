@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from modalens.errors import InputError, ModalensWarning, choice
 
 if TYPE_CHECKING:
-    from modalens.findings import Findings
-    from modalens.studyfile import StudyRun
+    pass
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -109,12 +107,13 @@ def inspect(study: StudyPath) -> None:
     """
     import modalens
     from modalens.studyfile import read_study
+    from modalens.studyfile.inspecting import meeting
 
     run = read_study(study)
     # The plan first: once the fusion point is known here, it is that of a run that need not look for it.
     cost = modalens.plan(run.model, run.inputs, **run.settings)
     console = _console(markup=False)
-    for shown in _meeting(run, cost.separate):
+    for shown in meeting(run, cost.separate):
         console.print(shown, highlight=False)
     console.print(f"\nWhat explaining the study would run\n{cost}", highlight=False, soft_wrap=True)
 
@@ -289,11 +288,12 @@ def open_app(
     with _app_installed():
         from modalens.app.serving import Served, serve
     from modalens.findings import findings_in
+    from modalens.studyfile.auditing import models_of
 
     found = findings_in(folder)
     what = Served(
         findings=found,
-        models=_models_of(study or [], found),
+        models=models_of(study or [], found),
         answers=answers or _answers_in(found.folder),
         annotators=annotators,
         host=host,
@@ -365,55 +365,6 @@ def _app_installed() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise InputError(f"the app needs the package {error.name}: pip install 'modalens[app]'.") from error
-
-
-def _models_of(studies: list[Path], found: Findings) -> dict[str, Any]:
-    """The models of these study files, by the names of their audits in the folder."""
-    from modalens.alignment.sources import highlighter_of
-    from modalens.studyfile.auditing import read_audit
-
-    models = {}
-    for study in studies:
-        run = read_audit(study)
-        names = [name for name, path in found.audits.items() if path.parent.resolve() == run.folder.resolve()]
-        if not names:
-            raise InputError(
-                f"{study} writes its audit to {run.folder}, and there is none in {found.folder}; run modalens audit {study} first, and open a folder that holds {run.folder}."
-            )
-        models[names[0]] = highlighter_of(run.model)
-    return models
-
-
-def _meeting(run: StudyRun, separate: bool) -> Iterator[Table | str]:
-    """The fusion point of a study's model, and what is made of it; why there is none, and what to do."""
-    from torch.nn import Module
-
-    import modalens
-
-    asked = run.settings["encoders"]
-    if not isinstance(run.model, Module):
-        yield (
-            f"No fusion point: the model is no torch.nn.Module (it is a {type(run.model).__name__}), so its parts can't be seen, and it runs whole. "
-            "If it wraps a torch module, let model: in the study file name that module."
-        )
-        return
-    point = modalens.fusion_point(
-        run.model,
-        run.inputs,
-        modalities=run.settings["modalities"],
-        encoders="graph" if isinstance(asked, str) else asked,
-    )
-    yield point.table() if point.encoders else f"No fusion point was found: {point.reason}."
-    if not point.exact:
-        parts = ", ".join(name for name, _ in run.model.named_children())
-        yield (
-            f"The model runs whole. To have it split, name the submodules that encode its modalities, such as encoders: {{{next(iter(run.inputs))}: backbone}} in the study file; "
-            f"the parts of the model are {parts or 'none'}."
-        )
-    elif asked == "whole":
-        yield "It is not used: the study file asks for encoders: whole."
-    elif not separate:
-        yield "It is not used: running the whole model takes less time than finding it. With encoders: graph in the study file it is."
 
 
 def _console(markup: bool = True, width: int = 120) -> Console:

@@ -13,11 +13,10 @@ import modalens as ml
 from modalens.alignment import Phantom, Record
 from modalens.alignment.contrast.network import DualEncoder, small_dual_encoder
 from modalens.alignment.contrast.recipes import RECIPES, VOCABULARY, keep, kept
-from modalens.cli import _models_of
 from modalens.demo_phantom import write_study
 from modalens.errors import InputError
 from modalens.findings import findings_in
-from modalens.studyfile.auditing import read_audit
+from modalens.studyfile.auditing import models_of, read_audit
 
 RECIPE = "opt-out, logit"
 
@@ -49,7 +48,7 @@ def test_a_study_of_the_demonstration_gives_the_same_audit(records: list[Record]
     xr.testing.assert_identical(
         ml.audit(run.model, run.records, **run.settings | {"perturbations": ()}).data, audit.data
     )
-    models = _models_of([study], findings_in(tmp_path))
+    models = models_of([study], findings_in(tmp_path))
     (name,) = models
     assert name == "failing/audit"
     pixels, phrases = [records[0].pixels()], ["A word that nobody knows on the left."]

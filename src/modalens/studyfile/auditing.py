@@ -13,6 +13,7 @@ folder: results
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from modalens.alignment.readers import read_records
 from modalens.alignment.records import Record
 from modalens.alignment.regions import Crop, Resize, Step
 from modalens.alignment.scoring import scores_of
+from modalens.alignment.sources import Highlighter, highlighter_of
 from modalens.errors import InputError
+from modalens.findings import Findings
 from modalens.studyfile import checked
 from modalens.studyfile.content import AuditFile, RecordsSource
 from modalens.studyfile.importing import import_model
@@ -75,6 +78,23 @@ def read_audit(path: str | Path) -> AuditRun:
         for name in ("scores", "interpolation", "longest", "batch_size", "confidence", "seed")
     }
     return AuditRun(model=model, records=records, settings=settings, folder=source.parent / content.folder)
+
+
+def models_of(studies: Sequence[Path], found: Findings) -> dict[str, Highlighter]:
+    """The models of study files, by the names of their audits in a folder.
+
+    Raises InputError for a study whose audit is not there.
+    """
+    models: dict[str, Highlighter] = {}
+    for study in studies:
+        run = read_audit(study)
+        names = [name for name, path in found.audits.items() if path.parent.resolve() == run.folder.resolve()]
+        if not names:
+            raise InputError(
+                f"{study} writes its audit to {run.folder}, and there is none in {found.folder}; run modalens audit {study} first, and open a folder that holds {run.folder}."
+            )
+        models |= dict.fromkeys(names, highlighter_of(run.model))
+    return models
 
 
 def _steps(content: AuditFile) -> list[Step]:

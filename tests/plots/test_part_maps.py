@@ -205,3 +205,21 @@ def test_only_patches_have_a_place() -> None:
     assert patches(["rows 0-3, columns 4-7"]) == [(0, 3, 4, 7)]
     assert patches(["rows 0-3, columns 4-7", "segment 1"]) is None
     assert patches([]) is None
+
+
+def test_an_image_of_three_channels_keeps_its_colours_beside_the_map() -> None:
+    random = np.random.default_rng(0)
+    inputs = {"skin": random.uniform(size=(6, 3, 8, 8)), "age": random.normal(size=(6, 1))}
+    explanation = ml.explain(
+        lambda skin, age: skin[:, 0].mean((1, 2)) * age[:, 0],
+        inputs,
+        modalities={"skin": ml.Image(patch=4)},
+        baseline="zeros",
+        output="raw",
+        measures=[ml.Occlusion()],
+    )
+    ax = plots.parts(explanation, "skin", 2, beside=True)
+    beneath, _, beside = (np.asarray(image.get_array()) for image in ax.get_images())
+    picture = np.moveaxis(inputs["skin"][2], 0, -1)
+    np.testing.assert_allclose(beside, (picture - picture.min()) / np.ptp(picture), atol=1e-12)
+    assert beneath.shape == (8, 8)

@@ -77,7 +77,7 @@ def test_every_modality_is_there_as_it_is_seen_best() -> None:
     assert titles == ["How the output of sample 1 comes about", *(f"{name}, sample 1" for name in KINDS), ""]
     assert len(panel(figure, "scan").images) == 6
     beneath, layer, alone = panel(figure, "xray").images
-    np.testing.assert_array_equal(alone.get_array(), beneath.get_array())
+    np.testing.assert_allclose(np.asarray(alone.get_array()).mean(axis=-1), beneath.get_array(), atol=1e-12)
     assert alone.get_extent()[1] < layer.get_extent()[0]  # on the left, not under the colours
     assert len(panel(figure, "ecg").lines) >= 3
     assert [one.get_label() for one in panel(figure, "note").patches if isinstance(one, Rectangle)] == ["large", "effusion", "on", "the", "left"]  # fmt: skip

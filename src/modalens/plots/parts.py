@@ -73,7 +73,7 @@ def parts(
     it. Bars are cut after the `top` largest. The image lies beneath where the explanation still has its inputs.
     `largest` is the change of the strongest colour, this modality's own unless given: the same for all modalities of a
     patient makes them comparable (`patient`). `colour_bar=False` leaves the scale away. `beside=True` draws the image once
-    more as it is, on the left.
+    more as it is, on the left, in its colours where it has three channels.
 
     Raises InputError where Occlusion, the modality, the sample or the output is missing, or the sample has no such
     modality.
@@ -86,9 +86,12 @@ def parts(
     if where is not None:
         ax = axes_of(ax, width=8.0 if beside else 4.4, height=3.8)
         sizes = (1 + max(place[1] for place in where), 1 + max(place[3] for place in where))
-        picture = grey(explanation.inputs.get(modality), sample, sizes)
+        samples = explanation.inputs.get(modality)
+        picture = grey(samples, sample, sizes)
         colours = colours if picture is None else see_through(colours, signed=output is not None)
-        _patch_map(ax, values, where, picture, norm, colours, beside=beside)
+        _patch_map(
+            ax, values, where, picture, norm, colours, seen=in_colour(samples, sample, sizes) if beside else None
+        )
         if colour_bar:
             add_colour_bar(ax, norm, colours, label)
     elif "part" not in changes.coords:
@@ -179,17 +182,34 @@ def _ordered(names: Any) -> bool:
 
 def grey(samples: Any, sample: int, sizes: tuple[int, ...]) -> np.ndarray | None:
     """A sample in grey, 0 to 1, of these sizes along its spatial axes; None where it is not there, or has others."""
+    channels = _channels(samples, sample, sizes)
+    return None if channels is None else _stretched(channels.mean(axis=-1))
+
+
+def in_colour(samples: Any, sample: int, sizes: tuple[int, ...]) -> np.ndarray | None:
+    """The same in its colours, (..., 3), where it has three channels: in skin or a slide, colour is what is looked for."""
+    channels = _channels(samples, sample, sizes)
+    if channels is None:
+        return None
+    return _stretched(channels if channels.shape[-1] == 3 else np.repeat(channels.mean(axis=-1, keepdims=True), 3, -1))
+
+
+def _channels(samples: Any, sample: int, sizes: tuple[int, ...]) -> np.ndarray | None:
+    """A sample as it is, its channels last."""
     samples = next(iter(samples.values())) if isinstance(samples, Mapping) else samples
     if samples is None or samples[sample] is None:
         return None
     image = samples[sample]
     values = np.asarray(image.detach().cpu().float() if hasattr(image, "detach") else image, dtype=float)
-    if values.ndim == len(sizes) + 1:
-        ends = (0, values.ndim - 1)
-        channel = next((axis for axis in ends if tuple(np.delete(values.shape, axis)) == sizes), None)
-        values = values if channel is None else values.mean(axis=channel)
-    if values.shape != sizes:
-        return None
+    if values.shape == sizes:
+        return values[..., None]
+    ends = (0, values.ndim - 1) if values.ndim == len(sizes) + 1 else ()
+    channel = next((axis for axis in ends if tuple(np.delete(values.shape, axis)) == sizes), None)
+    return None if channel is None else np.moveaxis(values, channel, -1)
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    """From the darkest to the brightest; all in the middle where there is no difference."""
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.full_like(values, 0.5)
 
@@ -202,7 +222,7 @@ def _patch_map(
     norm: Normalize,
     colours: Colormap,
     *,
-    beside: bool,
+    seen: np.ndarray | None,
 ) -> None:
     height, width = 1 + max(place[1] for place in where), 1 + max(place[3] for place in where)
     grid = np.full((height, width), np.nan)
@@ -214,9 +234,9 @@ def _patch_map(
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(True)
-    if beside and picture is not None:
+    if seen is not None:
         edge = -0.5 - BESIDE * width
-        ax.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(edge - width, edge, height - 0.5, -0.5))
+        ax.imshow(seen, extent=(edge - width, edge, height - 0.5, -0.5))
         ax.set_xlim(edge - width, width - 0.5)
         ax.spines[:].set_visible(False)
 

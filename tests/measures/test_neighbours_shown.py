@@ -13,7 +13,6 @@ import modalens as ml
 from explained import sigmoid
 from modalens import plots
 from modalens.reading import kind_of
-from modalens.report.page import write_page
 from modalens.studyfile import MEASURES
 from modalens.summary.tables import by_topic, content
 
@@ -75,7 +74,7 @@ def test_each_alone_is_printed_drawn_and_written(measure: ml.Measure, confidence
     assert content(found)
     assert "n/a" not in str(found)
     assert len(found.plot().axes) == 1
-    page = write_page(found, tmp_path / "page.html").read_text(encoding="utf-8")
+    page = found.report(tmp_path / "page.html", patients=False).read_text(encoding="utf-8")
     assert "<img" in page
     restored = ml.load(found.save(tmp_path / "found.nc"))
     assert str(restored) == str(found)
@@ -99,7 +98,7 @@ def test_unknown_numbers_are_shown_with_their_reason(tmp_path: Path) -> None:
     )
     assert "n/a: no modality raises the score" in str(found)
     found.plot()
-    write_page(found, tmp_path / "page.html")
+    found.report(tmp_path / "page.html", patients=False)
 
 
 def test_bars_of_the_score_are_the_numbers() -> None:
@@ -128,7 +127,7 @@ def test_several_labels_are_shown_one_by_one(tmp_path: Path) -> None:
     found = ml.explain(model, inputs, measures=MEASURED, labels=labels, task="multilabel", background=inputs)
     assert any("LIME coefficient" in table.title for table in by_topic(found)["contribution"])
     assert any("MM-SHAP" in table.title for table in by_topic(found)["contribution"])
-    write_page(found, tmp_path / "page.html")
+    found.report(tmp_path / "page.html", patients=False)
 
 
 def test_study_files_know_their_names() -> None:

@@ -239,7 +239,9 @@ def reproduce(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that explain, audit, validate or demo wrote.")],
-    output: Annotated[Path | None, typer.Option(help="The page, instead of report.html in the folder.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The page, instead of report.html in the folder, or FILE.html beside a file.")
+    ] = None,
     patients: Annotated[
         bool, typer.Option(help="Show single patients, chosen by fixed rules, with what is known of them.")
     ] = True,
@@ -286,7 +288,7 @@ def open_app(
     Example: [bold]modalens app modalens-demo[/bold]
     """
     with _app_installed():
-        from modalens.app.serving import Served, serve
+        from modalens.app.serving import Served, serve, try_desk
     from modalens.findings import findings_in
     from modalens.studyfile.auditing import models_of
 
@@ -298,6 +300,8 @@ def open_app(
         annotators=annotators,
         host=host,
     )
+    if answers is not None or annotators is not None:
+        try_desk(what)
     serve(what, port=port, browser=browser)
 
 
@@ -355,7 +359,9 @@ def answers(
 
 def _answers_in(folder: Path) -> str:
     """The URL of the data base of answers in a folder."""
-    return f"sqlite:///{(folder / 'answers.sqlite').resolve()}"
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str((folder / "answers.sqlite").resolve())).render_as_string()
 
 
 @contextmanager

@@ -193,10 +193,11 @@ def load(path: str | Path, *, lazy: bool = False) -> Explanation:
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two explanations of the same patients: `differences` (measure -> Dataset of second minus first), with paired
-    intervals in `interval`.
+    intervals in `interval`. names: of the two models; explanations: what was compared.
     """
 
     names: tuple[str, str]
+    explanations: tuple[Explanation, Explanation] = field(repr=False)
     differences: Mapping[str, xr.Dataset]
     interval: Mapping[str, xr.Dataset]
 
@@ -258,7 +259,10 @@ def compare(first: Explanation, second: Explanation) -> Comparison:
         )
         intervals[name] = paired.interval
     return Comparison(
-        names=(first.provenance["model"], second.provenance["model"]), differences=differences, interval=intervals
+        names=(first.provenance["model"], second.provenance["model"]),
+        explanations=(first, second),
+        differences=differences,
+        interval=intervals,
     )
 
 

@@ -39,11 +39,14 @@ class Findings:
 def findings_in(folder: str | Path) -> Findings:
     """Everything in a folder that `explain`, `audit` and `validate` wrote, or the one file that is named.
 
-    Raises InputError for a folder that is not there, and for one in which there is nothing of ours.
+    Raises InputError for a folder that is not there, for one in which there is nothing of ours, and for a damaged file: it is not left
+    out in silence.
     """
     source = Path(folder)
     if not source.exists():
-        raise InputError(f"there is no folder {source}; give one that modalens explain, audit, validate or demo wrote.")
+        raise InputError(
+            f"there is no folder or file {source}; give one that modalens explain, audit, validate or demo wrote."
+        )
     top = source if source.is_dir() else source.parent
     found: dict[Kind, dict[str, Path]] = {"explanation": {}, "audit": {}, "leaderboard": {}}
     for path in sorted(_candidates(source)):
@@ -77,8 +80,17 @@ def _kind(path: Path) -> Kind | None:
     try:
         with h5py.File(path, "r") as file:
             return next((kind for mark, kind in MARKS.items() if mark in file.attrs), None)
-    except OSError:
+    except OSError as error:
+        if _begins_as_hdf5(path):
+            raise InputError(
+                f"{path} is damaged, perhaps cut off: {error}; write it again, or take it out of the folder."
+            ) from error
         return None
+
+
+def _begins_as_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
 def _json(path: Path) -> Any:
@@ -89,8 +101,8 @@ def _json(path: Path) -> Any:
 
 
 def report_on(folder: str | Path, output: str | Path | None = None, *, patients: bool = True) -> Path:
-    """Write one HTML page about everything in a folder, `report.html` in it unless `output` names another file; returns its path.
-    patients: whether single patients are shown.
+    """Write one HTML page about everything in a folder, `report.html` in it, or about one file, beside it under its own name
+    (`fused.nc`: `fused.html`), unless `output` names another file; returns its path. patients: whether single patients are shown.
 
     Raises InputError where nothing of ours is in the folder, a file is damaged, and where the page can't be written.
     """
@@ -99,10 +111,15 @@ def report_on(folder: str | Path, output: str | Path | None = None, *, patients:
 
     found = findings_in(folder)
     return write_report(
-        output or found.folder / PAGE,
+        output or _page_of(Path(folder)),
         {name: load(path, lazy=True) for name, path in found.explanations.items()},
         known={name: (path.parent, beside_in(path.parent)) for name, path in found.explanations.items()},
         audits={name: Audit.load(path) for name, path in found.audits.items()},
         boards={name: Leaderboard.load(path) for name, path in found.leaderboards.items()},
         patients=patients,
     )
+
+
+def _page_of(source: Path) -> Path:
+    """Where the page about a folder or a file is written."""
+    return source / PAGE if source.is_dir() else source.with_suffix(".html")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as arrays
+from matplotlib import pyplot as plt
 
 import modalens as ml
 from audited import bilateral, obedient, phantom
@@ -181,6 +184,15 @@ def test_pictures_are_saved_only_where_that_is_asked_for(tmp_path: Path) -> None
     assert len(Audit.load(tmp_path / "with" / "audit.nc").records) == 6
     with h5py.File(tmp_path / "without" / "audit.nc") as file:
         assert "records" not in file
+    for name, expected in {"without": False, "with": True}.items():
+        written = [(tmp_path / name / f"audit.{ending}").read_bytes() for ending in ("svg", "html")]
+        vectors = [written[0], *map(base64.b64decode, re.findall(rb"data:image/svg\+xml;base64,([^\"]+)", written[1]))]
+        assert len(vectors) == 2
+        assert [b"<image" in one for one in vectors] == [expected, expected]
+        assert (b"holds data of single patients" in written[1]) == expected
+        assert (b"audit.write(folder, pictures=True)" in written[1]) != expected
+    heights = [len(plt.imread(tmp_path / name / "audit.png")) for name in ("without", "with")]
+    assert heights[0] < heights[1]
     with pytest.raises(InputError, match=r"holds no pictures to save"):
         Audit.load(tmp_path / "without" / "audit.nc").save(tmp_path / "b.nc", pictures=True)
 

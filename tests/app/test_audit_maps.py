@@ -16,6 +16,7 @@ from modalens.alignment import HeatMap, Record
 from modalens.alignment.perturbations import SwapLaterality
 from modalens.alignment.regions import Flip
 from modalens.app import live
+from modalens.app.audited_record import Audited, _scores
 from modalens.app.following import followed, language_of, lies, mass_on
 from modalens.app.listed_records import Asked, findings_of, table_of
 from modalens.app.overlay import LONGER, difference, layers, png
@@ -147,6 +148,19 @@ def test_records_are_listed_by_what_is_asked() -> None:
     low = float(table.auroc[5])
     assert listed(score="auroc", high=low) == [5]
     assert listed(score="auroc", low=low, subset="all") == list(range(6))
+
+
+def test_the_means_beside_a_record_are_of_the_subset() -> None:
+    def sometimes_nowhere(images: list[np.ndarray], phrases: list[str]) -> list[HeatMap]:
+        return [HeatMap(values=np.eye(8) + 1, opt_out=0.8 if "Nodule" in phrase else 0.2) for phrase in phrases]
+
+    other = record("Nodule in the right lung.", RIGHT, name="q", number=9, labels=("nodule",))
+    audit = ml.audit(sometimes_nowhere, [*bilateral(1), other], perturbations=())
+    assert audit.data.member.sel(subset="bilateral").values.tolist() == [True, True, False]
+    for subset, mean in {"bilateral": "0.20", "all": "0.40"}.items():
+        table = _scores(Audited(name="one", audit=audit, changed=1), 0, None, subset, named=False)
+        asked = next(row for row in table.rows if row[0] == "attention that goes nowhere")
+        assert asked[1:] == ("0.20", mean)
 
 
 def test_the_language_is_that_of_the_swap() -> None:

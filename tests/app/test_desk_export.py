@@ -18,6 +18,7 @@ from at_desk import MODELS, audited_folder, item, items, records
 from audited import mirrored, obedient
 from modalens.alignment import HeatMap, read_annotations
 from modalens.alignment.annotators import COLUMNS, QUESTIONS
+from modalens.alignment.regions import Flip
 from modalens.app.desk.answers import Answers
 from modalens.app.desk.export import as_csv, exported, scores_of, steadiness
 from modalens.app.desk.items import Shown, shared_items
@@ -80,7 +81,7 @@ def pixels(shown: Shown, **how: object) -> np.ndarray:
 
 
 def shown(values: np.ndarray) -> Shown:
-    record = replace(records(1)[0], image=np.linspace(0, 1, 256).reshape(16, 16))
+    record = replace(records(1)[0], image=np.linspace(0, 1, 256).reshape(16, 16), frontal=False)
     return Shown(map=HeatMap(values=values), record=record, smooth=False)
 
 
@@ -99,6 +100,18 @@ def test_a_map_covers_as_much_as_it_says_and_nothing_where_it_says_nothing() -> 
     red, _, blue = np.moveaxis(pixels(shown(signed), side=64), -1, 0)
     assert (red[8:, :32] > blue[8:, :32]).all()
     assert (red[8:, 32:] < blue[8:, 32:]).all()
+
+
+def test_the_patients_sides_are_marked_where_a_map_is_judged() -> None:
+    plain = replace(shown(np.ones((16, 16))).record, image=np.zeros((16, 16)), frontal=True)
+    as_it_is, flipped = (
+        pixels(Shown(map=HeatMap(values=np.ones((16, 16))), record=replace(plain, steps=steps)), side=200).sum(axis=2)
+        > 300
+        for steps in ((), (Flip(),))
+    )
+    assert as_it_is[:50, :100].sum() > as_it_is[:50, 100:].sum() > 20  # R on the left has more ink than L
+    assert flipped[:50, :100].sum() == as_it_is[:50, 100:].sum()  # in a mirrored picture they change places
+    assert flipped[:50, 100:].sum() == as_it_is[:50, :100].sum()
 
 
 def test_regions_are_outlined_on_demand_and_nothing_else_changes() -> None:
@@ -151,7 +164,9 @@ def test_the_export_is_the_papers_table_and_reads_back(tmp_path: Path) -> None:
     (tmp_path / "answers.csv").write_bytes(as_csv(found))
     read = read_annotations(tmp_path / "answers.csv")
     assert read.table.astype(str).equals(found.table.astype(str))
-    assert set(COLUMNS) | {"rater", "patient", "boxes_shown", "answered", "comment"} == set(read.table.columns)
+    assert set(COLUMNS) | {"rater", "patient", "boxes_shown", "answered", "cant_judge", "comment"} == set(
+        read.table.columns
+    )
     assert b"\n\"'=HYPERLINK" not in as_csv(found)
     assert b'"\'=HYPERLINK(1)"' in as_csv(found)
     table = read.table
@@ -167,11 +182,40 @@ def test_the_export_is_the_papers_table_and_reads_back(tmp_path: Path) -> None:
         "hardly seen",
     )
     assert np.isnan(row["has_good_precision"])  # it was undone
+    assert row["cant_judge"] == ""
+    assert set(table[~table["is_custom_prompt"]]["cant_judge"]) == {PRECISION}
     assert table.set_index("dicom_id").loc["d3", "patient"].unique().tolist() == ["p3"]
     difference = read.difference(*MODELS).set_index("question")
     assert difference.loc[RECALL, "difference"] == pytest.approx(2.5)
     assert set(steadiness(answers)) == {"Anna", "Ben"}
     assert float(steadiness(answers)["Anna"][RECALL]) == pytest.approx(1)
+
+
+def test_an_answer_that_was_changed_from_cant_judge_is_a_number() -> None:
+    answers = Answers("sqlite://")
+    who = answers.annotator("Anna")
+    answers.take(who, items(1), again=0)
+    map = answers.maps(who, answers.places(who)[0].id)[0].id
+    for turn, (question, value) in enumerate(((RECALL, None), (INTUITIVE, None), (RECALL, 4))):
+        answers.answer(who, map, question, value, turn=turn, draw=str(turn), strength=100)
+    row = exported(answers).table.iloc[0]
+    assert (row[RECALL], row["cant_judge"]) == (4, INTUITIVE)
+
+
+def test_an_own_sentence_that_says_what_an_audited_one_says_takes_nothing_from_it(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    answers = Answers("sqlite://")
+    who = answers.annotator("Anna")
+    audited = item(1)
+    answers.take(who, [audited], again=0)
+    answers.write(who, item(1, author="Anna"))
+    for place, value in zip(answers.places(who), (5, 1), strict=True):
+        for map in answers.maps(who, place.id):
+            answers.answer(who, map.id, RECALL, value, turn=0, draw=str(map.id), strength=100)
+    table = exported(answers).table
+    assert sorted(zip(table["is_custom_prompt"], table[RECALL], strict=True)) == [(False, 5)] * 2 + [(True, 1)] * 2
+    assert not recwarn.list
 
 
 def test_scores_of_the_audits_meet_the_answers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from modalens.app.desk import keys
 from modalens.app.desk.keys import Door, add_annotator, read_annotators, remove_annotator
 from modalens.app.desk.throttle import Throttle
 from modalens.cli import app
@@ -33,11 +35,11 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_key_is_random_and_only_its_hash_is_kept(file: Path) -> None:
-    keys = {add_annotator(file, name) for name in ("Anna", "Ben")}
-    assert len(keys) == 2
+    given = {add_annotator(file, name) for name in ("Anna", "Ben")}
+    assert len(given) == 2
     text = file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    for key in keys:
+    for key in given:
         assert len(key.replace("-", "")) == 24  # five bits each: 120 bits
         assert key not in text
         assert key.replace("-", "") not in text
@@ -101,23 +103,41 @@ def test_wrong_keys_are_slowed_down_though_the_next_is_right(file: Path) -> None
     assert door.enter("Anna", key) == pytest.approx(1)
 
 
-def test_who_tries_many_names_waits_too() -> None:
+def test_who_tries_many_names_holds_nobody_else_up_and_learns_of_none() -> None:
     clock = Clock()
     throttle = Throttle(clock=clock)
-    waits = []
     for number in range(18):
         throttle.failed(f"name {number}")
-        waits.append(throttle.wait("somebody else"))
-    assert waits == [0] * 10 + [1, 2, 4, 8, 16, 32, 60, 60]
-    clock.now += 599
-    assert throttle.wait("name 0") == 0
-    throttle.failed("name 0")
-    assert throttle.wait("somebody else") == 60
+        assert throttle.wait("Anna") == 0
+    for wait in (1, 2, 4, 8, 16, 32, 60, 60):
+        throttle.failed("Anna")  # a name that somebody bears is told the same as one that nobody does
+        throttle.failed("Nobody")
+        assert throttle.wait("Anna") == throttle.wait("Nobody") == wait
+        clock.now += wait
     clock.now += 600
-    assert throttle.wait("somebody else") == 0
     throttle.failed("name 0")
     assert throttle.wait("name 0") == 1
     assert len(throttle._names) == 1  # whoever was long ago is not kept
+
+
+def test_of_shells_that_add_names_at_once_none_loses_a_key(file: Path) -> None:
+    told: dict[str, str] = {}
+    threads = [threading.Thread(target=lambda name=name: told.update({name: add_annotator(file, name)})) for name in "abcdef"]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    door = Door(file)
+    assert [name for name in "abcdef" if isinstance(door.enter(name, told[name]), str)] == list("abcdef")
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_lock_that_was_left_behind_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "WAIT", 0.05)
+    (file.parent / f".{file.name}.lock").touch()
+    with pytest.raises(InputError, match=r"somebody else is changing .* delete .*\.annotators\.yaml\.lock"):
+        add_annotator(file, "Anna")
+    assert not file.exists()
 
 
 def test_an_unknown_name_takes_as_long_as_a_wrong_key(file: Path) -> None:

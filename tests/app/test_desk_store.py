@@ -26,14 +26,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from psycopg import sql
 from scipy.stats import binomtest
-from sqlalchemy import func, select
+from sqlalchemy import Text, UniqueConstraint, func, select
 
 from at_desk import MODELS, item, items
 from modalens.alignment.annotators import QUESTIONS
 from modalens.app.desk.answers import Answers
 from modalens.app.desk.given import Asked, Given, letter
 from modalens.app.desk.names import as_name
-from modalens.app.desk.schema import Answer, Undone
+from modalens.app.desk.schema import Answer, Table, Undone
+from modalens.cli import _answers_in
 from modalens.errors import InputError
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
@@ -408,7 +409,17 @@ def test_a_wrong_or_damaged_data_base_is_refused_in_words(tmp_path: Path, make: 
     assert path.read_bytes() == before or make in (other_version, missing_table)
 
 
-@pytest.mark.parametrize("url", ["answers.sqlite", "oracle-of-delphi://x", "sqlite:////nowhere/at/all.sqlite", "postgresql+psycopg://me:secret@127.0.0.1:1/x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    [
+        "answers.sqlite",
+        "oracle-of-delphi://x",
+        "sqlite:////nowhere/at/all.sqlite",
+        "postgresql+psycopg://me:secret@127.0.0.1:1/x",
+        "postgresql+psycopg://me:secret@host:54x2/x",
+        "mysql+pymysql://me:secret@host/x",
+    ],
+)
 def test_a_url_that_leads_nowhere_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(InputError, match=r"answers") as caught:
         Answers(url)
@@ -422,6 +433,40 @@ def test_a_data_base_that_goes_away_is_told_in_words(tmp_path: Path) -> None:
         connection.execute("DROP TABLE desk_maps")
     with pytest.raises(InputError, match=r"can't be used: no such table: desk_maps"):
         answers.places(1)
+
+
+def test_the_tables_are_made_in_other_kinds_of_data_bases_too() -> None:
+    from sqlalchemy.dialects import mssql, mysql, oracle
+    from sqlalchemy.schema import CreateTable
+
+    for dialect in (mysql.dialect(), mssql.dialect(), oracle.dialect()):
+        for table in Table.metadata.sorted_tables:
+            indexed = {column.name for one in table.constraints if isinstance(one, UniqueConstraint) for column in one}
+            assert not [name for name in indexed if isinstance(table.c[name].type, Text)], "no data base indexes these"
+            assert table.name in str(CreateTable(table).compile(dialect=dialect))
+
+
+def test_a_folder_of_any_name_holds_its_own_answers(tmp_path: Path) -> None:
+    folder = tmp_path / "left? #1 %3F"
+    folder.mkdir()
+    Answers(_answers_in(folder)).close()
+    assert (folder / "answers.sqlite").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_what_the_data_base_refuses_is_not_told_as_another_window(tmp_path: Path) -> None:
+    answers = Answers(f"sqlite:///{tmp_path / 'answers.sqlite'}")
+    who, place, (map, _) = sitting(answers)
+    with sqlite3.connect(tmp_path / "answers.sqlite") as connection:
+        for table in ("desk_answers", "desk_comments"):
+            connection.execute(
+                f"CREATE TRIGGER no_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'no more'); END"
+            )
+    with pytest.raises(InputError, match=r"can't be used: no more"):
+        say(answers, who, place, map, RECALL, 3)
+    with pytest.raises(InputError, match=r"can't be used: no more"):
+        answers.comment(who, place, "dim")
+    answers.close()
 
 
 def test_letters() -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
 
 from modalens.app.narrowing import FROM, NOT_KNOWN, ONLY, TO, Narrowing, narrowing_of, options_of, range_of, texts
+from modalens.cohort.divisions import exact
 from modalens.spreadsheet import as_csv, unguarded
 
 TABLE = pd.DataFrame(
@@ -68,6 +70,30 @@ def test_an_address_says_what_is_asked(wanted: list[str], bound: float) -> None:
     )
     assert found == Narrowing(only={"only.site": tuple(wanted)}, least={"age": bound}, most={})
     assert not narrowing_of({f"{FROM}age": ["nan"], f"{TO}age": ["inf"]}).words()
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_bound_in_words_is_the_bound(bound: float) -> None:
+    asked = narrowing_of({f"{FROM}x": [exact(bound)], f"{TO}x": [exact(bound)]})
+    assert asked == Narrowing(least={"x": bound}, most={"x": bound})
+    assert asked.words() == [f"x: from {exact(bound)} to {exact(bound)}"]
+
+
+SIDEBAR = """
+import pandas as pd
+from modalens.app import filters
+
+filters.sidebar(pd.DataFrame({"visit": [20231101.0, 20231103.0, 20231115.0, 20231120.0]}))
+"""
+
+
+def test_a_slider_asks_for_the_bound_that_it_shows() -> None:
+    page = AppTest.from_string(SIDEBAR, default_timeout=60).run()
+    page.slider[0].set_range(20231103.0, 20231115.0).run()
+    asked = narrowing_of({name: [str(value)] for name, value in page.query_params.items()})
+    assert asked == Narrowing(least={"visit": 20231103.0}, most={"visit": 20231115.0})
+    assert page.slider[0].value == (20231103.0, 20231115.0)
+    assert asked.words() == ["visit: from 20231103 to 20231115"]
 
 
 def test_texts_are_words_and_too_many_are_not_chosen_from() -> None:

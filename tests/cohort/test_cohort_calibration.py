@@ -95,15 +95,54 @@ def test_a_calibrated_model_has_the_error_that_chance_makes() -> None:
     random = np.random.default_rng(2)
     p = random.random(60)
     inside, errors = 0, []
-    for _ in range(20):
+    for _ in range(40):
         found = cohort.calibration(stated(p, labels=(random.random(60) < p).astype(int), confidence=0.9))
         lower, upper = found.error_if_calibrated_interval.sel(output="1").values
         inside += int(lower <= found.error.item() <= upper)
         errors.append(found.error.item())
-    assert inside >= 14  # 18 are expected
+    assert 31 <= inside <= 40  # 36 are expected; fewer than 31 come by chance in 1 of 100 such simulations
     assert found.error_if_calibrated.item() == pytest.approx(np.mean(errors), rel=0.15)
     wrong = cohort.calibration(stated(p, labels=(random.random(60) < 1 - p).astype(int)))
     assert wrong.error.item() > wrong.error_if_calibrated_interval.sel(bound="upper").item()
+
+
+def repeated(p: np.ndarray, labels: np.ndarray) -> ml.Explanation:
+    """Eight samples of each patient, all alike."""
+    return stated(np.repeat(p, 8), labels=np.repeat(labels, 8), groups=np.repeat(np.arange(len(p)), 8))
+
+
+def test_samples_of_a_patient_are_no_evidence_of_their_own() -> None:
+    random = np.random.default_rng(0)
+    above = 0
+    for _ in range(30):
+        p = random.random(30)
+        found = cohort.calibration(repeated(p, (random.random(30) < p).astype(int))).sel(output="1")
+        above += bool(found.error > found.error_if_calibrated_interval.sel(bound="upper"))
+    assert above <= 3  # 0.75 are expected
+    assert "several samples" in found.attrs["together"]
+    wrong = cohort.calibration(repeated(p, (random.random(30) < 1 - p).astype(int))).sel(output="1")
+    assert wrong.error > wrong.error_if_calibrated_interval.sel(bound="upper")
+    p, labels = predicted_and_true(60)
+    alone, eight = (cohort.calibration(one) for one in (stated(p, labels=labels), repeated(p, labels)))
+    assert eight.observed_interval.values == pytest.approx(alone.observed_interval.values, nan_ok=True)
+    assert "together" not in alone.attrs
+
+
+def test_where_intervals_are_turned_off_there_is_none() -> None:
+    p, labels = predicted_and_true(60)
+    found = cohort.calibration(stated(p, labels=labels, confidence=None))
+    assert found.attrs["why_no_interval"] == "intervals were turned off"
+    for name in ("observed", "error", "error_if_calibrated"):
+        assert bool(found[f"{name}_interval"].isnull().all())
+    assert np.isfinite(found.error_if_calibrated.item())
+
+
+def test_predictions_that_differ_only_next_to_one_have_no_slope() -> None:
+    p = np.clip(1 - 10.0 ** -np.arange(7, 19), 0, 1 - 1e-16)
+    found = cohort.calibration(stated(p, labels=[1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1]))
+    assert np.isnan(found.slope.item())
+    assert np.isnan(found.intercept.item())
+    assert "the same for all patients, up to the 1e-06 that is kept from 0 and 1" in found.slope.attrs["reason"]
 
 
 def test_more_classes_have_the_predicted_one_first() -> None:

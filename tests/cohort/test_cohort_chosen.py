@@ -17,7 +17,7 @@ def test_the_most_wrong_by_hand() -> None:
     explanation = stated([[0.6, 0.4], [0.97, 0.03], [0.2, 0.8]], labels=[0, 1, 1], classes=["benign", "malignant"])
     found = by_kind(explanation)["most wrong"]
     assert found.sample == 1
-    assert found.words == "Most wrong: the model gives 3 % to “malignant”, which is true."
+    assert found.words == "Most wrong: the model gives 3 % to “malignant”, the true class."
 
 
 def test_the_most_wrong_of_several_labels_names_the_label() -> None:
@@ -46,6 +46,13 @@ def test_typical_discordant_and_interactive_by_hand() -> None:
     assert found["most discordant"].words == "Most discordant: “b” raises the output by 9, and “a” lowers it by 2."
     assert "most interactive" not in found  # nothing interacts in a sum
     assert "most wrong" not in found
+
+
+def test_the_mean_that_is_said_is_the_one_that_was_used() -> None:
+    # Who lacks b has nothing but a: the mean over everybody would be 72 % a and 44 % b.
+    explanation = summed([1, 3, 1, 5], [1, 1, 3, 5], present={"b": np.array([True, True, True, False])})
+    words = by_kind(explanation)["most typical"].words
+    assert words == "Most typical: the modalities' shares (50 % “a”, 50 % “b”) are nearest to the cohort's mean (50 %, 50 %) of the 3 patients who have all of them."  # fmt: skip
 
 
 def test_a_patient_is_chosen_once() -> None:

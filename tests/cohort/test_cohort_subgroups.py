@@ -18,10 +18,10 @@ from sklearn.metrics import roc_auc_score
 
 import modalens as ml
 from modalens import cohort, statistics
-from modalens.cohort.divisions import Division, divisions, permuted
+from modalens.cohort.divisions import Division, divisions
+from modalens.cohort.permutations import permuted, step_down
 from modalens.cohort.predictions import predictions_of
 from modalens.cohort.quantities import RankedAUC, quantities
-from modalens.cohort.subgroups import holm
 from modalens.measures.performance import auc
 
 
@@ -247,7 +247,7 @@ def test_the_smallest_p_is_that_of_the_draws() -> None:
     explanation = summed([9] * 20 + [1] * 20, [1] * 20 + [9] * 20, characteristics={"sex": ["f"] * 20 + ["m"] * 20})
     found = cohort.subgroups(explanation)
     assert row_of(found, "f", modality="a")["p"] == 1 / 2001
-    assert row_of(found, "f", modality="a")["p_adjusted"] == 2 / 2001
+    assert row_of(found, "f", modality="a")["p_adjusted"] == 1 / 2001  # two shares are one difference, and cost nothing
     assert found.words[0] == "2 differences between subgroups were tested. Larger than chance would make them:"
     assert found.words[1].startswith("sex, f: share of the change in the output, hidden part by part: “a” 0.9 against 0.1 in the rest (difference +0.8,")  # fmt: skip
     assert len(found.words) == 3
@@ -266,29 +266,132 @@ def test_samples_of_a_patient_stay_together() -> None:
     assert len(np.unique(patients, axis=0)) == 10  # 5 over 2
 
 
-def test_where_samples_of_a_patient_differ_patients_exchange_them_all() -> None:
+def test_where_samples_of_a_patient_differ_they_and_patients_with_as_many_exchange_them() -> None:
     cluster = np.array([0, 0, 1, 1, 2, 2, 3])
     place = np.array([0, 1, 1, 1, 0, 0, 1])
     division = Division(name="error", subgroups=("wrong", "right"), place=place)
     dealt = np.concatenate(list(permuted(division, cluster, 500, np.random.default_rng(0))))
     assert (dealt[:, 6] == 1).all()
     pairs = dealt[:, :6].reshape(500, 3, 2)
-    assert {tuple(sorted(map(tuple, one))) for one in pairs.tolist()} == {((0, 0), (0, 1), (1, 1))}
-    assert len(np.unique(dealt, axis=0)) == 6
+    assert {tuple(sorted(sum(one) for one in each)) for each in pairs.tolist()} == {(0, 1, 2)}
+    assert len(np.unique(dealt, axis=0)) == 12  # 3! orders of patients, and 2 of the one whose samples differ
 
 
-def slow_holm(p: list[float]) -> list[float]:
-    """The smallest level at which Holm's step-down procedure rejects each."""
-    adjusted = []
-    for one in p:
-        smaller = [other for other in p if other < one] + [one]
-        adjusted.append(min(1.0, max((len(p) - sum(rival < each for rival in p)) * each for each in smaller)))
-    return adjusted
+def slow_step_down(differences: np.ndarray, chance: np.ndarray) -> list[float]:
+    """Westfall and Young's procedure, test by test."""
+    both = np.abs(np.vstack([differences, chance]))
+    scales = [np.sqrt(np.mean(column[~np.isnan(column)] ** 2)) for column in both.T]
+    sizes = [
+        [0.0 if np.isnan(one) or scale == 0 else one / scale for one, scale in zip(row, scales, strict=True)]
+        for row in both
+    ]
+    left, last, found = list(range(len(differences))), 0.0, {}
+    while left:
+        first = max(left, key=lambda test: sizes[0][test])
+        as_large = sum(max(row[test] for test in left) >= sizes[0][first] - 1e-9 for row in sizes[1:])
+        last = found[first] = max(last, (as_large + 1) / (len(chance) + 1))
+        left.remove(first)
+    return [found[test] for test in range(len(differences))]
 
 
-@given(st.lists(st.integers(0, 40).map(lambda whole: whole / 40), max_size=8))
-def test_holm_against_a_slow_one(p: list[float]) -> None:
-    assert holm(np.array(p, dtype=float)).tolist() == pytest.approx(slow_holm(p))
+@given(
+    st.integers(1, 5).flatmap(
+        lambda tests: st.tuples(
+            arrays.arrays(float, tests, elements=st.integers(-6, 6).map(float)),
+            arrays.arrays(float, (12, tests), elements=st.sampled_from([*map(float, range(-6, 7)), np.nan])),
+        )
+    )
+)
+def test_step_down_against_a_slow_one(drawn: Any) -> None:
+    assert step_down(*drawn).tolist() == pytest.approx(slow_step_down(*drawn))
+
+
+def test_one_difference_among_many_is_found() -> None:
+    random = np.random.default_rng(3)
+    strong = np.arange(60) % 2
+    a, b = random.normal(size=(2, 60))
+    noise = {f"c{place}": random.permutation(strong) for place in range(75)}
+    explanation = summed(a * np.where(strong, 5, 0.05), b, characteristics=noise | {"strong": strong}, confidence=None)
+    found = cohort.subgroups(explanation)
+    assert found.tests == 152
+    row = row_of(replace(found, frame=found.to_frame().query("characteristic == 'strong'")), "1", modality="a")
+    assert row["p_adjusted"] <= 0.05
+    assert set(found.to_frame().query("p_adjusted <= 0.05")["characteristic"]) == {"strong"}
+    assert (found.to_frame()["p_adjusted"] >= found.to_frame()["p"] - 1e-12)[found.to_frame()["p"].notna()].all()
+    quiet = cohort.subgroups(replace(explanation, characteristics=pd.DataFrame(noise)))
+    assert quiet.words == ("150 differences between subgroups were tested; none was shown (adjusted p above 0.05 for each), and none is ruled out.",)  # fmt: skip
+
+
+def eyes(effect: bool, seed: int = 1) -> ml.Explanation:
+    """20 patients, no two of whom have as many samples; the characteristic differs within each but the first."""
+    random = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(20), np.arange(1, 21))
+    eye = random.integers(0, 2, len(groups))
+    a, b = random.normal(size=(2, len(groups)))
+    return summed(a * np.where(eye & effect, 8, 0.5), b, groups=groups, characteristics={"eye": eye}, confidence=None)
+
+
+def test_a_difference_within_patients_is_found_where_no_two_have_as_many_samples() -> None:
+    found = cohort.subgroups(eyes(effect=True))
+    assert row_of(found, "1", modality="a")["p_adjusted"] <= 0.01
+    assert any("they exchange them in the test" in sentence for sentence in found.said)
+    explanation = eyes(effect=True)
+    kinds = pd.Series(explanation.characteristics["eye"]).groupby(np.asarray(explanation.cohort["group"])).nunique()
+    assert f"eye: {(kinds == 1).sum()} of 20 patients have nobody with as many samples" in found.said[-1]
+    by_chance = [row_of(cohort.subgroups(eyes(effect=False, seed=seed)), "1", modality="a")["p"] for seed in range(8)]
+    assert sum(p <= 0.05 for p in by_chance) <= 2
+
+
+def test_samples_in_the_same_order_exchange_too() -> None:
+    explanation = summed([9, 1, 8, 2] * 10, [1, 2, 1, 3] * 10, groups=np.arange(40) // 2, characteristics={"eye": ["left", "right"] * 20})  # fmt: skip
+    assert row_of(cohort.subgroups(explanation), "left", modality="a")["p"] <= 0.01
+
+
+def test_where_few_patients_can_exchange_nothing_is_tested_and_that_is_said() -> None:
+    sizes = np.arange(1, 13)
+    groups, place = np.repeat(np.arange(12), sizes), np.repeat(np.arange(12) % 2, sizes)
+    place[groups == 11] = np.arange(12) % 2
+    found = cohort.subgroups(summed(np.arange(78.0) + 1, np.ones(78), groups=groups, characteristics={"eye": place}))
+    assert found.tests == 0
+    assert np.isnan(row_of(found, "1", modality="a")["p"])
+    assert np.isfinite(row_of(found, "1", modality="a")["difference_lower"])
+    assert "eye: no difference is tested: only 1 of 12 patients can exchange subgroups" in found.said[-1]
+
+
+def test_a_class_that_a_subgroup_lacks_is_left_out_on_both_sides_and_named() -> None:
+    random = np.random.default_rng(3)
+    p = random.dirichlet([1, 1, 1], 120)
+    labels = np.array([random.choice(3, p=one) for one in p])
+    site = np.where(np.arange(120) % 2, "x", "y")
+    labels[(site == "x") & (labels == 2)] = 0
+    explanation = stated(p, labels=labels, classes=["u", "v", "w"], characteristics=pd.DataFrame({"site": site}))
+    found = cohort.subgroups(explanation, by="site")
+    row, inside = row_of(found, "x", "auc"), site == "x"
+    alone = cohort.performance(stated(p[inside], labels=labels[inside], classes=["u", "v", "w"]))
+    assert row["value"] == pytest.approx(alone.auc.item())
+    rest = np.mean([roc_auc_score(labels[~inside] == one, p[~inside, one]) for one in (0, 1)])
+    assert row["difference"] == pytest.approx(alone.auc.item() - rest)
+    assert row["tested"]
+    assert "site: area under the ROC curve, of “x” and of the rest, leaves out 'w', for which it is undefined in one of them" in found.said  # fmt: skip
+
+
+def test_a_characteristic_called_error_is_compared_beside_the_models_errors() -> None:
+    explanation = combined(60, characteristics=pd.DataFrame({"error": ["typo", "none"] * 30}))
+    frame = cohort.subgroups(explanation).to_frame()
+    assert dict.fromkeys(frame["characteristic"]) == {"": None, "error (given)": None, "error": None}
+    assert "auc" in set(frame.query("characteristic == 'error (given)'")["quantity"])
+    assert set(frame.query("characteristic == 'error'")["subgroup"]) == {"predicted wrong", "predicted right"}
+    unlabelled = combined(60, labels=None, characteristics=pd.DataFrame({"error": ["typo", "none"] * 30}))
+    assert [one.name for one in divisions(unlabelled)] == ["error"]
+
+
+def test_large_and_close_numbers_are_told_apart() -> None:
+    known = {"visit": np.arange(30) + 2023110100.0, "code": np.where(np.arange(30) % 2, 20231115.0, 20231118.0), "dose": 1 + np.arange(30) / 1e6}  # fmt: skip
+    visit, code, dose = divisions(summed(np.ones(30), np.ones(30), characteristics=known))
+    assert visit.subgroups == ("up to 2023110109", "above 2023110109 to 2023110119", "above 2023110119")
+    assert code.subgroups == ("20231115", "20231118")
+    low, high = (float(one) for one in dose.said[0].removeprefix("dose: cut at its tertiles, ").split(" and "))
+    assert np.searchsorted([low, high], known["dose"]).tolist() == dose.place.tolist()
 
 
 def test_a_random_characteristic_is_found_to_differ_at_most_as_often_as_said(monkeypatch: pytest.MonkeyPatch) -> None:

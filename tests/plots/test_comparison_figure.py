@@ -11,7 +11,7 @@ import pytest
 import modalens as ml
 from explained import multilabel, pair, sigmoid
 from modalens import plots
-from modalens.plots.comparison import INTERACTION, differences_of
+from modalens.paired import INTERACTION, differences_of
 
 
 @cache

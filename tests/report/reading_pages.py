@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -73,6 +74,15 @@ class Reader(HTMLParser):
     @property
     def words(self) -> str:
         return " ".join(" ".join(self.text).split())
+
+
+def pictures_of_patients(page: str) -> int:
+    """How many pictures of dots are within the vector images of a page, as pictures of patients and maps over them are; lines and
+    dots of figures are none.
+    """
+    images = [(one["src"] or "").partition(",") for one in Reader(page).all("img")]
+    assert all(kind == "data:image/svg+xml;base64" for kind, _, _ in images)
+    return sum(base64.b64decode(content).count(b"<image") for _, _, content in images)
 
 
 def require_well_built(page: Reader) -> None:

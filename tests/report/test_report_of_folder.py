@@ -9,14 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
-from reading_pages import Reader, require_self_contained, require_well_built
+from reading_pages import Reader, pictures_of_patients, require_self_contained, require_well_built
 
 import modalens as ml
 from audited import bilateral, obedient
 from explained import pair, sigmoid
+from modalens.alignment import Audit
 from modalens.findings import findings_in, report_on
+from modalens.report.beside import Beside
+from modalens.report.page import PRIVATE
 from modalens.report.together import write_folder
 from modalens.summary.cells import Table
 
@@ -56,6 +60,17 @@ def other() -> ml.Explanation:
     return pair(lambda a, b: sigmoid(a[:, 0] + 3 * b[:, 0]), measures=[ml.Occlusion(), ml.Shapley()])
 
 
+@cache
+def plain() -> ml.Explanation:
+    """One with the least on its page."""
+    return pair(measures=[ml.Occlusion()])
+
+
+@cache
+def audited() -> Audit:
+    return ml.audit(obedient, bilateral(5), perturbations=[])
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two explanations with everything that can be known beside them."""
@@ -70,6 +85,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         scores=scores,
         planting={"first": Planted()},
         usefulness=Useful(),
+        patients=False,
     )
     return target
 
@@ -99,7 +115,7 @@ def test_a_folder_holds_its_files_and_one_page(folder: Path) -> None:
 
 
 def test_the_page_that_is_written_again_is_the_same(folder: Path, tmp_path: Path) -> None:
-    again = report_on(folder, tmp_path / "again.html")
+    again = report_on(folder, tmp_path / "again.html", patients=False)
     assert again.read_text(encoding="utf-8") == (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -119,8 +135,10 @@ def test_everything_in_a_folder_is_on_the_page(tmp_path: Path) -> None:
     """Explanations of other patients, which can't be compared, in folders of their own; an audit; and no patients."""
     for name, samples in (("one", 12), ("deep/two", 14)):
         target = tmp_path / name
-        write_folder({"explanation": pair(samples=samples, measures=[ml.Occlusion()])}, target, patients=False)
-    ml.audit(obedient, bilateral(5), perturbations=[]).write(tmp_path / "audit")
+        target.mkdir(parents=True)
+        pair(samples=samples, measures=[ml.Occlusion()]).save(target / "explanation.nc")
+    (tmp_path / "audit").mkdir()
+    audited().save(tmp_path / "audit" / "audit.nc")
     page = Reader(report_on(tmp_path, patients=False).read_text(encoding="utf-8"))
     require_well_built(page)
     for title in ("Deep/two/explanation: what", "One/explanation: what", "Audit/audit: does the highlighted region"):
@@ -131,12 +149,51 @@ def test_everything_in_a_folder_is_on_the_page(tmp_path: Path) -> None:
 
 
 def test_one_audit_alone_is_a_page_of_its_own(tmp_path: Path) -> None:
-    audit = ml.audit(obedient, bilateral(5), perturbations=[])
-    audit.write(tmp_path)
+    audited().save(tmp_path / "audit.nc")
     text = report_on(tmp_path).read_text(encoding="utf-8")
     assert "<h1>Does the highlighted region show what the sentence says?</h1>" in text
-    assert "This page holds data of single patients" not in text
-    assert all(word in Reader(text).words for word in audit.words)
+    assert all(word in Reader(text).words for word in audited().words)
+    assert pictures_of_patients(text) == 0
+    assert PRIVATE[:50] not in text
+
+
+def test_pictures_of_audits_are_left_out_with_the_patients(tmp_path: Path) -> None:
+    """A page that shows some says above that it holds data of patients; without patients it shows none, and says that."""
+    audited().save(tmp_path / "audit.nc", pictures=True)
+    plain().save(tmp_path / "fused.nc")
+    without = report_on(tmp_path, tmp_path / "without.html", patients=False).read_text(encoding="utf-8")
+    assert pictures_of_patients(without) == 0
+    assert PRIVATE[:50] not in without
+    assert "No picture of a patient is shown" in without
+    shown = report_on(tmp_path / "audit.nc").read_text(encoding="utf-8")
+    assert pictures_of_patients(shown) > 0
+    assert PRIVATE[:50] in shown
+    assert "No picture of a patient is shown" not in shown
+
+
+def test_title_and_preface_of_another_folder_stand_in_their_part(tmp_path: Path) -> None:
+    plain().save(tmp_path / "main.nc")
+    (tmp_path / "sub").mkdir()
+    plain().save(tmp_path / "sub" / "pilot.nc")
+    Beside(title="Pilot study, superseded", preface="Do not use.\n\nAsk first.").save(tmp_path / "sub")
+    text = report_on(tmp_path, patients=False).read_text(encoding="utf-8")
+    assert "<h1>What was found</h1>" in text
+    assert text.count("Pilot study, superseded") == 1
+    part = text.index('-title">Sub/pilot: what')
+    assert part < text.index("<p>Pilot study, superseded</p>") < text.index("<p>Do not use.</p>") < text.index("<p>Ask first.</p>")  # fmt: skip
+    alone = report_on(tmp_path / "sub", patients=False).read_text(encoding="utf-8")
+    assert "<h1>Pilot study, superseded</h1>" in alone
+    assert alone.count("Do not use.") == 1
+
+
+def test_the_page_of_one_file_bears_its_name(tmp_path: Path) -> None:
+    """And leaves the page about everything as it is; its patients are shown, which it says."""
+    plain().save(tmp_path / "one.v2.nc")
+    everything = tmp_path / "report.html"
+    everything.write_text("all of it")
+    assert report_on(tmp_path / "one.v2.nc") == tmp_path / "one.v2.html"
+    assert everything.read_text() == "all of it"
+    assert PRIVATE[:50] in (tmp_path / "one.v2.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -174,3 +231,17 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert "Single patients were left out" in (tmp_path / "out.html").read_text(encoding="utf-8")
     with pytest.raises(ml.InputError, match=r"there is no folder"):
         report_on(tmp_path / "none")
+
+
+def test_a_damaged_file_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    explanation = ml.explain(
+        lambda a: a[:, 0], {"a": np.eye(6)}, output="raw", baseline="zeros", measures=[ml.Occlusion()]
+    )
+    explanation.save(tmp_path / "whole.nc")
+    content = explanation.save(tmp_path / "cut.nc").read_bytes()
+    (tmp_path / "cut.nc").write_bytes(content[:5000])
+    (tmp_path / "notes.nc").write_text("no file of ours")
+    with pytest.raises(ml.InputError, match=r"cut.nc is damaged, perhaps cut off"):
+        findings_in(tmp_path)
+    (tmp_path / "cut.nc").unlink()
+    assert set(findings_in(tmp_path).explanations) == {"whole"}

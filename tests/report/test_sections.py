@@ -15,7 +15,7 @@ from reading_pages import Reader
 import modalens as ml
 from explained import fused, lesion, pair, report
 from modalens import cohort
-from modalens.report.cohort import about_cohort, compared_in
+from modalens.report.cohort import Judged, about_cohort, judged
 from modalens.report.layout import Section
 from modalens.report.limits import about_limits
 from modalens.report.methods import keys, methods
@@ -53,8 +53,13 @@ def clinic() -> ml.Explanation:
 
 
 @cache
+def known_of_clinic() -> Judged:
+    return judged(clinic())
+
+
+@cache
 def clinic_sections() -> dict[str, Section]:
-    return {one.title: one for one in about_cohort(clinic(), compared_in(clinic()))}
+    return {one.title: one for one in about_cohort(clinic(), known_of_clinic())}
 
 
 # Patients ---------------------------------------------------------------------------------------------------------------------------
@@ -103,7 +108,7 @@ def test_samples_that_were_not_saved_are_shown_without_pictures(tmp_path: Path) 
     loaded = ml.load(lesion().save(tmp_path / "found.nc"))
     section = about_patients(loaded)
     assert any("explanation.save(path, inputs=True) keeps them" in words for words in section.words)
-    assert [one.title for one in section.within] == [one.title for one in about_patients(lesion()).within]
+    assert len(section.within) == len(cohort.chosen(lesion()))
     assert all(one.figures for one in section.within)
 
 
@@ -180,7 +185,9 @@ def test_choices_hold_every_baseline_way_and_scale() -> None:
 
 
 def test_the_methods_say_all_settings_and_cite_what_is_in_the_bibliography() -> None:
-    words, about = methods(clinic(), tests=4), clinic().provenance
+    words, about = methods(clinic(), known_of_clinic()), clinic().provenance
+    compared = known_of_clinic().subgroups
+    assert compared is not None
     for expected in (
         "60 samples of 30 independent groups (patients)",
         "8 background samples",
@@ -189,11 +196,38 @@ def test_the_methods_say_all_settings_and_cite_what_is_in_the_bibliography() -> 
         about["modalens"],
         f"{about['head_rows']:,} rows",
         "95 % percentile bootstrap intervals",
-        "Differences between subgroups (4 in all) were tested by 2,000 permutations",
+        "Performance was measured on the same samples, with 95 % bootstrap intervals, from drawing 30 groups",
+        "Calibration was measured in up to 10 bins",
+        "The 95 % intervals of observed shares are Wilson's",
+        f"Differences between subgroups ({compared.tests} in all) were tested by 2,000 permutations",
     ):
         assert expected in words
     cited = {key for group in re.findall(r"\[([\w, ]+)\]", words) for key in group.split(", ")}
     assert cited == set(keys(clinic().citation()))
+
+
+def test_the_methods_say_nothing_of_what_was_not_done() -> None:
+    """Intervals that were turned off, scores that are no probabilities, and no labels."""
+    labels = np.arange(12) % 2
+    off = pair(measures=[ml.Occlusion()], labels=labels, confidence=None)
+    words = methods(off, judged(off))
+    assert "Performance was measured on the same samples, without intervals (intervals were turned off)." in words
+    assert "Calibration has no intervals (intervals were turned off)" in words
+    assert not re.search(r"95 %|Wilson|bootstrap", words)
+    for section in about_cohort(off, judged(off)):
+        for table in section.tables:
+            assert not any("In brackets" in note for note in table.notes)
+            if section.title != "Who was explained":
+                assert not any(" to " in one for row in table.rows for one in row[1:])
+    values = pair(measures=[ml.Occlusion()], labels=labels * 1.5, task="regression", output="raw")
+    assert "Observed values were held against predicted ones in up to 10 bins" in methods(values, judged(values))
+    times = np.stack([np.arange(12) + 1.0, labels], axis=1)
+    survival = pair(lambda a, b: a[:, 0], measures=[ml.Occlusion()], labels=times, task="survival")
+    assert "Performance was measured" in methods(survival, judged(survival))
+    assert "alibration" not in methods(survival, judged(survival))
+    unlabelled = pair(measures=[ml.Occlusion()])
+    for words in (methods(unlabelled, judged(unlabelled)), methods(off)):
+        assert not re.search(r"Performance|alibration|labels", words)
 
 
 def test_limits_are_of_what_is_there() -> None:

@@ -225,8 +225,8 @@ class Audit:
         return loaded(path)
 
     def write(self, folder: str | Path, pictures: bool = False) -> list[Path]:
-        """Write `audit.nc`, `.csv`, `.svg`, `.png` and a page, `.html`, and say which files there are. pictures: as in `save`; the
-        figure and the page show some pictures where the audit holds them.
+        """Write `audit.nc`, `.csv`, `.svg`, `.png` and a page, `.html`, and say which files there are. pictures: keep all of
+        them in `audit.nc`, as `save` does, and show some in the figure and the page; without it no file holds a picture of a patient.
         """
         from modalens.report.audit import write_audit
 

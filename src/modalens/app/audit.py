@@ -63,7 +63,7 @@ def _audits(what: Served, name: str) -> list[Audited]:
         Audited(
             name=one,
             audit=opened.audit(found[one]),
-            changed=found[one].stat().st_mtime_ns,
+            changed=opened.changed(found[one]),
             model=what.models.get(one),
         )
         for one in names
@@ -92,11 +92,11 @@ def _found(one: Audited, path: Path, *, alone: bool) -> None:
     with st.expander("Figures: scores beside those of maps that ignore the text, and what changed sentences change", expanded=alone):  # fmt: skip
         columns = st.columns(2) if alone else (st.container(), st.container())
         with columns[0]:
-            pictures.picture(_panel(path, path.stat().st_mtime_ns, "score"), "Scores by subset beside those of maps that ignore the text")  # fmt: skip
+            pictures.picture(_panel(path, opened.changed(path), "score"), "Scores by subset beside those of maps that ignore the text")  # fmt: skip
         with columns[1]:
-            pictures.picture(_panel(path, path.stat().st_mtime_ns, "delta"), "Changes of the score with each changed sentence, beside those of a map that follows the text")  # fmt: skip
+            pictures.picture(_panel(path, opened.changed(path), "delta"), "Changes of the score with each changed sentence, beside those of a map that follows the text")  # fmt: skip
     with st.expander("Tables"):
-        for table in _tables(path, path.stat().st_mtime_ns):
+        for table in _tables(path, opened.changed(path)):
             tables.shown(table)
 
 
@@ -112,7 +112,7 @@ def _tables(path: Path, changed: int) -> list[Table]:
 
 
 def _table(audit: Audit, path: Path) -> pd.DataFrame:
-    return _table_of(path, path.stat().st_mtime_ns, audit)
+    return _table_of(path, opened.changed(path), audit)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -187,7 +187,13 @@ def _scores(one: Audited, place: int, condition: str | None, subset: str, *, nam
             ("J divergence from the sentence as it is, in nats", "–", in_digits(float(own)), in_digits(float(mean)))
         ]
     nowhere = [in_digits(float(data.opt_out.sel(condition=name)[place])) for name in conditions]
-    asks = [("attention that goes nowhere", *nowhere, in_digits(float(data.opt_out.sel(condition=AS_IT_IS).mean())))]
+    asks = [
+        (
+            "attention that goes nowhere",
+            *nowhere,
+            in_digits(float(data.opt_out.sel(condition=AS_IT_IS).where(data.member.sel(subset=subset)).mean())),
+        )
+    ]
     silent = bool(data.opt_out.isnull().all())
     return Table(
         title=f"Scores of this record{f', {one.name}' if named else ''}",

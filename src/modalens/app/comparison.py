@@ -14,10 +14,11 @@ from modalens.app.beside import beside
 from modalens.app.serving import served
 from modalens.app.words import as_it_is
 from modalens.explanation import Comparison, compare
-from modalens.plots.comparison import Difference, comparison, differences_of
+from modalens.paired import Difference, differences_of, multiplicity
+from modalens.plots.comparison import comparison
 from modalens.spreadsheet import as_csv
 from modalens.summary.cells import Table
-from modalens.summary.wording import NOT_DEFINED, capital, points, quote
+from modalens.summary.wording import NOT_DEFINED, capital, difference, metric_words, points, quote
 
 FIRST, SECOND, PATIENT = "first", "second", "patient"
 
@@ -40,7 +41,8 @@ def page() -> None:
     st.markdown("\n".join(f"- {as_it_is(one)}" for one in verdicts(differences, first, second)))
     left, right = beside(2)
     with left:
-        drawn = _forest(found[first], found[second], (first, second)) if differences else None
+        shares = any(one.is_share for one in differences)
+        drawn = _forest(found[first], found[second], (first, second)) if shares else None
         if drawn:
             pictures.picture(drawn, f"Differences of shares, {second} minus {first}, with intervals; the numbers are in the table beside.")  # fmt: skip
     with right:
@@ -66,42 +68,54 @@ def _same_patients_first(found: Mapping[str, Path], first: str) -> list[str]:
 def verdicts(differences: list[Difference], first: str, second: str) -> list[str]:
     """The differences whose interval leaves out 0, in words."""
     clear = [one for one in differences if one.is_clear]
-    by_way: dict[str, list[str]] = {}
+    by_way: dict[tuple[str, str], list[str]] = {}
     for one in clear:
-        by_way.setdefault(one.what, []).append(_verdict(one))
+        by_way.setdefault((one.what, _units(one)), []).append(_verdict(one))
     said = [
-        f"{capital(what)}: {'; '.join(found)} in “{second}” than in “{first}” (percentage points)."
-        for what, found in by_way.items()
+        f"{capital(what)}: {'; '.join(found)} in “{second}” than in “{first}” ({units})."
+        for (what, units), found in by_way.items()
     ]
     rest = len(differences) - len(clear)
     if rest:
         said.append(
             f"For {rest} of {len(differences)} differences none is shown: their interval holds 0, or there is none."
         )
-    return said
+    return [*said, *filter(None, [multiplicity(differences)])]
+
+
+def _units(one: Difference) -> str:
+    return "percentage points" if one.is_share else metric_words(one.metric)
 
 
 def _verdict(one: Difference) -> str:
-    size, low, high = (f"{100 * amount:.1f}" for amount in (abs(one.value), *sorted((abs(one.lower), abs(one.upper)))))
+    say = points if one.is_share else difference
+    size, low, high = (
+        say(amount).lstrip("+") for amount in (abs(one.value), *sorted((abs(one.lower), abs(one.upper))))
+    )
     return f"{quote(one.of) + ' ' if one.of else ''}{size} ({low} to {high}) {'more' if one.value > 0 else 'less'}"
 
 
 def table_of(differences: list[Difference], first: str, second: str) -> Table:
     """Every difference, with its paired interval."""
     rows = tuple(
-        (one.of or "all", one.what, points(one.value) + ("" if np.isnan(one.lower) else f" ({points(one.lower)} to {points(one.upper)})"))
+        (one.of or "all", one.what if one.is_share else f"{one.what} ({_units(one)})", _said(one))
         for one in differences
-    )  # fmt: skip
+    )
     undefined = any(np.isnan(one.value) for one in differences)
     return Table(
-        title=f"“{second}” minus “{first}”, in percentage points",
-        columns=("of", "share", "difference"),
+        title=f"“{second}” minus “{first}”",
+        columns=("of", "number", "difference"),
         rows=rows,
         notes=(
-            "In brackets: the interval, from drawing the same patients for both models.",
-            *((f"{NOT_DEFINED}: a share is not defined for one of the two.",) if undefined else ()),
+            "Differences of shares are in percentage points. In brackets: the interval, from drawing the same patients for both models.",
+            *((f"{NOT_DEFINED}: the number is not defined for one of the two.",) if undefined else ()),
         ),
     )
+
+
+def _said(one: Difference) -> str:
+    say = points if one.is_share else difference
+    return say(one.value) + (f" ({say(one.lower)} to {say(one.upper)})" if one.is_bounded else "")
 
 
 def apart(one: pd.DataFrame, other: pd.DataFrame, first: str, second: str) -> pd.DataFrame:

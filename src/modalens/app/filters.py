@@ -21,6 +21,7 @@ from modalens.app.narrowing import (
     range_of,
 )
 from modalens.app.words import as_it_is
+from modalens.cohort.divisions import exact
 
 ORDER = "order"
 """The name under which the address says by which column patients are ordered."""
@@ -125,5 +126,5 @@ def _only(name: str, key: str) -> None:
 def _between(name: str, key: str, low: float, high: float) -> None:
     """A bound is asked for only where it leaves somebody out."""
     least, most = st.session_state[key]
-    address.tell(f"{FROM}{name}", [f"{least:g}"] if least > low else [])
-    address.tell(f"{TO}{name}", [f"{most:g}"] if most < high else [])
+    address.tell(f"{FROM}{name}", [exact(least)] if least > low else [])
+    address.tell(f"{TO}{name}", [exact(most)] if most < high else [])

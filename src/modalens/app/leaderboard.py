@@ -24,7 +24,7 @@ def page() -> None:
         "All runs (CSV)", lambda: as_csv(board.to_frame()), f"{Path(name).name}.csv", "text/csv", on_click="ignore"
     )
     pictures.picture(
-        _drawn(found[name], found[name].stat().st_mtime_ns),
+        _drawn(found[name], opened.changed(found[name])),
         "Errors by measure, and the shares of each measure against their truths; the numbers are in the tables below.",
     )
     for table in board.tables():

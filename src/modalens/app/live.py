@@ -1,9 +1,8 @@
-"""A model that is asked while its sentences are edited: one visitor at a time, each pair once."""
+"""A model that is asked while its sentences are edited: each pair once."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,9 @@ from modalens.alignment.heatmaps import HeatMap
 from modalens.alignment.perturbations import SwapLaterality, Template
 from modalens.alignment.records import Record
 from modalens.alignment.result import AS_IT_IS, OTHER_FINDING, RANDOM, TEMPLATE
-from modalens.alignment.showing import Pairs
+from modalens.app.asking import map_of
 from modalens.app.following import language_of
 from modalens.errors import InputError
-
-_asking = Lock()
-"""Models need not bear two questions at once."""
 
 LONGEST = 1000
 """Characters of a sentence that is typed in."""
@@ -43,15 +39,7 @@ def answer(name: str, changed: int, model: Any, place: int, record: Record, phra
 
 @st.cache_resource(max_entries=256, show_spinner="Asking the model…")
 def _answer(name: str, changed: int, _model: Any, place: int, _record: Record, phrase: str) -> HeatMap:
-    pairs = Pairs.of([_record])
-    try:
-        with _asking:
-            found = pairs.maps(_model, {(0, phrase)}, 1, lambda _: None)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"the model failed: {type(error).__name__}: {error}") from error
-    return found[0, phrase]
+    return map_of(_model, _record, phrase)
 
 
 def is_of_audit(audit: Audit, place: int, found: HeatMap) -> bool:

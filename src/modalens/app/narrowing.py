@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from modalens.cohort.divisions import exact
+
 ONLY, FROM, TO = "only.", "from.", "to."
 """What the names of an address begin with: `only.site=A`, `from.age=40`, `to.age=60`."""
 
@@ -69,8 +71,8 @@ class Narrowing:
         bounds = {
             name: " ".join(
                 [
-                    *([f"from {self.least[name]:g}"] if name in self.least else []),
-                    *([f"to {self.most[name]:g}"] if name in self.most else []),
+                    *([f"from {exact(self.least[name])}"] if name in self.least else []),
+                    *([f"to {exact(self.most[name])}"] if name in self.most else []),
                 ]
             )
             for name in dict.fromkeys([*self.least, *self.most])

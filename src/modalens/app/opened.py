@@ -13,38 +13,49 @@ import streamlit as st
 
 from modalens import cohort
 from modalens.alignment import Audit
+from modalens.errors import InputError
 from modalens.explanation import Explanation, load
 from modalens.validation.leaderboard import Leaderboard
 
 
+def changed(path: Path) -> int:
+    """The time of a file, by which what was read of it is kept. Raises InputError where the file is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read any more: {error.strerror}. Bring it back, or start the app again on what is there now."
+        ) from error
+
+
 def explanation(path: Path) -> Explanation:
     """An explanation; its samples stay in the file until a patient is looked at."""
-    return _explanation(path, path.stat().st_mtime_ns)
+    return _explanation(path, changed(path))
 
 
 def provenance(path: Path) -> Mapping[str, Any]:
     """How an explanation came about, without opening the rest of it."""
-    return _provenance(path, path.stat().st_mtime_ns)
+    return _provenance(path, changed(path))
 
 
 def patients(path: Path) -> pd.DataFrame:
     """The explained patients, a row each: see `modalens.cohort.patients`. Not to be changed: all visitors share it."""
-    return _patients(path, path.stat().st_mtime_ns)
+    return _patients(path, changed(path))
 
 
 def chosen(path: Path) -> tuple[cohort.Chosen, ...]:
     """The patients to look at first."""
-    return _chosen(path, path.stat().st_mtime_ns)
+    return _chosen(path, changed(path))
 
 
 def audit(path: Path) -> Audit:
     """An audit, with its pictures where they were saved."""
-    return _audit(path, path.stat().st_mtime_ns)
+    return _audit(path, changed(path))
 
 
 def leaderboard(path: Path) -> Leaderboard:
     """A leaderboard."""
-    return _leaderboard(path, path.stat().st_mtime_ns)
+    return _leaderboard(path, changed(path))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening…")

@@ -20,7 +20,7 @@ from modalens.plots.audit import TRUTH, over_even, strongest
 from modalens.plots.parts import scale, see_through
 
 LONGER = 512
-"""Pixels of the longer side."""
+"""Pixels of the longer side, unless another number is asked for."""
 
 OUTLINE = 2
 """Pixels of the line around a region."""
@@ -40,9 +40,9 @@ class Layer:
     signed: bool
 
 
-def layers(record: Record, maps: Sequence[HeatMap], *, smooth: bool) -> list[Layer]:
+def layers(record: Record, maps: Sequence[HeatMap], *, smooth: bool, longer: int = LONGER) -> list[Layer]:
     """Maps of one picture in one scale of colours; amounts as what they are above an even share."""
-    laid = [_laid(record, map, smooth) for map in maps]
+    laid = [_laid(record, map, smooth, longer) for map in maps]
     signed = any(np.nanmin(values) < 0 for values in laid)
     laid = laid if signed else [over_even(values) for values in laid]
     largest = strongest(laid)
@@ -53,7 +53,7 @@ def difference(record: Record, before: HeatMap, after: HeatMap, *, smooth: bool)
     """Where the second map has more than the first (above 0) and where less: in even shares, or as they are where there are
     values below 0.
     """
-    one, other = (_laid(record, map, smooth) for map in (before, after))
+    one, other = (_laid(record, map, smooth, LONGER) for map in (before, after))
     if np.nanmin(one) >= 0 and np.nanmin(other) >= 0:
         one, other = (values / (np.nanmean(values) or 1.0) for values in (one, other))
         faintest = FAINTEST_DIFFERENCE
@@ -64,13 +64,21 @@ def difference(record: Record, before: HeatMap, after: HeatMap, *, smooth: bool)
     return Layer(values=values, largest=largest, signed=True)
 
 
-def png(record: Record, layer: Layer | None = None, *, strength: float = 1.0, regions: bool = False) -> bytes:
+def png(
+    record: Record,
+    layer: Layer | None = None,
+    *,
+    strength: float = 1.0,
+    regions: bool = False,
+    longer: int = LONGER,
+) -> bytes:
     """The picture of a record as the model sees it.
 
-    layer: what is laid over it. strength: of the layer, 0 to 1. regions: whether annotated regions are outlined. "R" and "L" stand
-    at the patient's sides where the view is frontal; an unmirrored image has the patient's right on its left.
+    layer: what is laid over it. strength: of the layer, 0 to 1. regions: whether annotated regions are outlined. longer: pixels of
+    the longer side. "R" and "L" stand at the patient's sides where the view is frontal; an unmirrored image has the patient's
+    right on its left.
     """
-    size = drawn_size(record.size)
+    size = drawn_size(record.size, longer)
     colours = _grey(record.pixels(), size)
     if layer is not None and strength > 0:
         overlay = _coloured(layer, size)
@@ -86,15 +94,15 @@ def png(record: Record, layer: Layer | None = None, *, strength: float = 1.0, re
     return written.getvalue()
 
 
-def drawn_size(size: Size) -> Size:
+def drawn_size(size: Size, longer: int = LONGER) -> Size:
     """Height and width of the drawn picture."""
     height, width = size
-    return max(1, round(height * LONGER / max(size))), max(1, round(width * LONGER / max(size)))
+    return max(1, round(height * longer / max(size))), max(1, round(width * longer / max(size)))
 
 
-def _laid(record: Record, map: HeatMap, smooth: bool) -> np.ndarray:
+def _laid(record: Record, map: HeatMap, smooth: bool, longer: int) -> np.ndarray:
     """A map on the pixels that are drawn."""
-    size = drawn_size(record.size)
+    size = drawn_size(record.size, longer)
     return on_scale(map, record.size, size).on(size, smooth=smooth)
 
 

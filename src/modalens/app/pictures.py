@@ -23,7 +23,7 @@ drawing = Lock()
 
 def figure_of(path: Path, figure: str, alt: str, **settings: Any) -> None:
     """A figure of `modalens.plots` of the explanation in a file, across its column. alt: what it shows, for those who can't see it."""
-    picture(_of_explanation(path, path.stat().st_mtime_ns, figure, settings), alt)
+    picture(_of_explanation(path, opened.changed(path), figure, settings), alt)
 
 
 def picture(svg: str, alt: str) -> None:

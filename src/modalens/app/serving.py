@@ -59,7 +59,6 @@ def serve(what: Served, *, port: int = PORT, browser: bool = True) -> None:
     from streamlit.web import bootstrap
 
     _served.append(what)
-    _warm(what)
     options: dict[str, Any] = {
         "server.address": what.host,
         "server.port": port,
@@ -69,12 +68,27 @@ def serve(what: Served, *, port: int = PORT, browser: bool = True) -> None:
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none" if what.annotators is not None else "full",
+        "logger.level": "error",  # it warns of what is drawn before it serves
         "theme.base": "light",
         "theme.primaryColor": "#0072B2",
     }
     flags = {name.replace(".", "_"): value for name, value in options.items()}
     bootstrap.load_config_options(flags)
+    _warm(what)
     bootstrap.run(str(MAIN), False, [], flags)
+
+
+def try_desk(what: Served) -> None:
+    """Read the file of annotators and open the data base of answers, where there are such, so that whoever starts the app is told what
+    is wrong with them, and not the first annotator. Raises InputError.
+    """
+    from modalens.app.desk.answers import Answers
+    from modalens.app.desk.keys import read_annotators
+
+    if what.annotators is not None:
+        read_annotators(what.annotators)
+    if what.answers is not None:
+        Answers(what.answers).close()
 
 
 def is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import binomtest
+from scipy.stats import norm
 
 from modalens import statistics
 from modalens.cohort.performance import NO_LABELS
@@ -25,6 +25,11 @@ NOT_OF_SURVIVAL = (
     "calibration of survival is not done: where patients are censored, the share that survived must be estimated, at a time that "
     "somebody has to choose; use a package for survival, such as scikit-survival"
 )
+TOGETHER = (
+    "Some patients have several samples: shares' intervals, and what chance makes of the error, are those of as many patients, as if the samples of one all "
+    "went the same way. They are rather too wide than too narrow"
+)
+
 NO_PROBABILITIES = "the model gives scores and no probabilities, so there is nothing to hold against observed shares: link= turns scores into probabilities"
 
 
@@ -39,14 +44,17 @@ def calibration(explanation: Explanation, bins: int = 10) -> xr.Dataset:
     Dataset, by output and bin (NaN in bins that are not there): `predicted`, the mean prediction; `observed`, the share who
     have it, or the mean value; `observed_interval` (bound); `count`. Outputs are the second of two classes (the first mirrors
     it), each label of several, each value; of more classes first "the predicted class", held against whether it is true, then each
-    class against the rest. Two classes: a share's interval is Wilson's; it takes rows for independent.
+    class against the rest. A share's interval is Wilson's, of as many patients as are in the bin. Where patients have several
+    samples, this takes them to go the same way, and is rather too wide than too narrow: the attribute `together` says so.
+    There are no intervals at all where the explanation has none (`why_no_interval`).
 
     Of probabilities also, by output:
     error: the expected calibration error, sum over bins of their share of samples times |observed - predicted|;
         `error_interval` (bound) by bootstrap of patients, which
         lies rather high, since each draw adds chance of its own.
     error_if_calibrated: the mean error of a model of this size whose probabilities are perfectly true: 1,000 times, labels are
-        drawn from them. Above 0 by chance alone. error_if_calibrated_interval (bound): where such a model's error lies; an `error`
+        drawn from them, those of a patient together, which is the most that chance can do. Above 0 by chance alone.
+        error_if_calibrated_interval (bound): where such a model's error lies; an `error`
         above it is more than chance.
     slope, intercept: of the logistic regression of what is true on the log-odds of what is predicted; 1 and 0 if calibrated.
         A slope below 1: predictions are too extreme. in_the_large: the intercept where the slope is held at 1; below 0:
@@ -120,7 +128,9 @@ def _of_probabilities(found: Predictions, bins: int) -> xr.Dataset:
     joined = xr.concat(each, dim=xr.DataArray(list(asked), dims="output", name="output"))
     joined = joined.transpose("bound", "output", "bin")
     joined["slope"].attrs |= _why_no_slope(asked, joined["slope"])
-    return joined.assign_attrs(_about(found) | {"kind": "probability", "simulated": statistics.DRAWS})
+    several = int(found.cluster.max()) + 1 < found.samples
+    together = {"together": TOGETHER} if several and not found.why_no_interval else {}
+    return joined.assign_attrs(_about(found) | together | {"kind": "probability", "simulated": statistics.DRAWS})
 
 
 def _curve(
@@ -134,12 +144,14 @@ def _curve(
     slope, intercept = _recalibration(predicted, true)
     drawn = np.full(2, np.nan) if draws is None else _error(draws, predicted, true, member)
     chance = _error_if_calibrated(found, predicted, member)
+    patients = np.array([len(np.unique(found.cluster[inside > 0])) for inside in member.T])
+    wilson = _wilson(true @ member / np.maximum(count, 1), patients, confidence)
     return _binned(member, predicted, true).assign(
-        observed_interval=(("bound", "bin"), _wilson(true @ member, count, confidence)),
+        observed_interval=(("bound", "bin"), np.full_like(wilson, np.nan) if draws is None else wilson),
         error=_error(once, predicted, true, member)[0],
         error_interval=("bound", _percentiles(drawn, confidence)),
         error_if_calibrated=chance.mean(),
-        error_if_calibrated_interval=("bound", _percentiles(chance, confidence)),
+        error_if_calibrated_interval=("bound", _percentiles(drawn if draws is None else chance, confidence)),
         slope=slope,
         intercept=intercept,
         in_the_large=_in_the_large(predicted, true),
@@ -168,19 +180,22 @@ def _error(weights: np.ndarray, predicted: np.ndarray, true: np.ndarray, member:
 
 
 def _error_if_calibrated(found: Predictions, predicted: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """The error in each of many cohorts in which the predictions are true: labels are drawn from them."""
+    """The error in each of many cohorts in which the predictions are true: labels are drawn from them, with one random number a
+    patient.
+    """
     random = np.random.default_rng(np.random.SeedSequence((found.seed, 3)))
-    drawn = random.random((statistics.DRAWS, found.samples)) < predicted
+    patients = int(found.cluster.max()) + 1
+    drawn = random.random((statistics.DRAWS, patients))[:, found.cluster] < predicted
     return np.asarray(np.abs((drawn - predicted) @ member).sum(axis=1) / found.samples)
 
 
-def _wilson(hits: np.ndarray, count: np.ndarray, confidence: float) -> np.ndarray:
-    """Wilson's interval of the share in each bin, (bound, bin)."""
-    bounds = np.full((2, len(count)), np.nan)
-    for place in np.flatnonzero(count):
-        found = binomtest(round(hits[place]), int(count[place])).proportion_ci(confidence, method="wilson")
-        bounds[:, place] = found.low, found.high
-    return bounds
+def _wilson(share: np.ndarray, patients: np.ndarray, confidence: float) -> np.ndarray:
+    """Wilson's (1927) interval of the share in each bin, of as many patients, (bound, bin); NaN where there is nobody."""
+    squared = norm.ppf((1 + confidence) / 2) ** 2
+    size = np.where(patients > 0, patients, np.nan)
+    half = np.sqrt(squared * share * (1 - share) / size + squared**2 / (4 * size**2))
+    middle = share + squared / (2 * size)
+    return np.clip(np.array([middle - half, middle + half]) / (1 + squared / size), 0.0, 1.0)
 
 
 def _percentiles(drawn: np.ndarray, confidence: float) -> np.ndarray:
@@ -203,11 +218,13 @@ def _recalibration(predicted: np.ndarray, true: np.ndarray) -> tuple[float, floa
 
 
 def _why_not_recalibrated(predicted: np.ndarray, true: np.ndarray) -> str:
-    have, have_not = predicted[true > 0], predicted[true == 0]
+    odds = _log_odds(predicted)
+    have, have_not = odds[true > 0], odds[true == 0]
     if not len(have) or not len(have_not):
         return "it is true of all patients, or of none"
-    if predicted.max() == predicted.min():
-        return "the prediction is the same for all patients"
+    if odds.max() == odds.min():
+        near = "" if predicted.max() == predicted.min() else f", up to the {NEAR:g} that is kept from 0 and 1"
+        return f"the prediction is the same for all patients{near}"
     if have.min() >= have_not.max() or have.max() <= have_not.min():
         return "one threshold tells all patients apart, so the slope has no bound"
     return ""

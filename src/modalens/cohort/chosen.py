@@ -43,7 +43,7 @@ def chosen(explanation: Explanation) -> tuple[Chosen, ...]:
     >>> settings = {"measures": [ml.Occlusion()], "baseline": "zeros", "progress": False}
     >>> explanation = ml.explain(lambda a, b: 1 / (1 + np.exp(-a[:, 0])), inputs, labels=[1, 1, 1], classes=["benign", "malignant"], **settings)
     >>> cohort.chosen(explanation)[1]
-    Chosen(kind='most wrong', sample=1, words='Most wrong: the model gives 5 % to “malignant”, which is true.')
+    Chosen(kind='most wrong', sample=1, words='Most wrong: the model gives 5 % to “malignant”, the true class.')
     """
     frame = patients(explanation)
     taken: list[Chosen] = []
@@ -62,7 +62,7 @@ def _rules(explanation: Explanation, frame: pd.DataFrame) -> Iterator[Rule]:
     """The kinds that there are numbers for."""
     names = [name for name in explanation.modalities if f"{name} share" in frame]
     if len(names) > 1:
-        yield "most typical", _typical(frame, names), partial(_typical_words, frame, names)
+        yield "most typical", *_typical(frame, names)
     if "interaction" in frame:
         yield "most interactive", _from_largest(frame["interaction"]), partial(_interactive_words, frame)
     if "error" in frame:
@@ -79,23 +79,28 @@ def _from_largest(numbers: pd.Series) -> list[int]:
     return [int(place) for place in order if values[place] > NOTHING]
 
 
-def _typical(frame: pd.DataFrame, names: list[str]) -> list[int]:
-    """The samples that have all shares, among those predicted right where that is known, the nearest to the mean first."""
+def _typical(frame: pd.DataFrame, names: list[str]) -> tuple[list[int], Callable[[int], str]]:
+    """The samples that have all shares, among those predicted right where that is known, the nearest to the mean first; and what
+    is said of one.
+    """
     shares = frame[[f"{name} share" for name in names]].to_numpy()
     known = ~np.isnan(shares).any(axis=1)
     if not known.any():
-        return []
-    distance = np.linalg.norm(shares - shares[known].mean(axis=0), axis=1)
+        return [], str
+    mean = shares[known].mean(axis=0)
+    distance = np.linalg.norm(shares - mean, axis=1)
     right = known & frame["correct"].to_numpy() if "correct" in frame else known
     order = np.argsort(distance.round(12), kind="stable")
-    return [int(place) for place in order if right[place]]
+    of = "" if known.all() else f" of the {int(known.sum()):,} patients who have all of them"
+    say = partial(_typical_words, frame, dict(zip(names, mean, strict=True)), of)
+    return [int(place) for place in order if right[place]], say
 
 
-def _typical_words(frame: pd.DataFrame, names: list[str], sample: int) -> str:
-    own = ", ".join(f"{_percent(_at(frame, f'{name} share', sample))} “{name}”" for name in names)
-    mean = ", ".join(_percent(frame[f"{name} share"].mean()) for name in names)
+def _typical_words(frame: pd.DataFrame, means: dict[str, float], of: str, sample: int) -> str:
+    own = ", ".join(f"{_percent(_at(frame, f'{name} share', sample))} “{name}”" for name in means)
+    mean = ", ".join(map(_percent, means.values()))
     right = " The model is right here." if "correct" in frame else ""
-    return f"the modalities' shares ({own}) are nearest to the cohort's mean ({mean}).{right}"
+    return f"the modalities' shares ({own}) are nearest to the cohort's mean ({mean}){of}.{right}"
 
 
 def _interactive_words(frame: pd.DataFrame, sample: int) -> str:
@@ -107,7 +112,8 @@ def _wrong_words(explanation: Explanation, found: Predictions, sample: int) -> s
     assert found.labels is not None
     label, values = found.labels[sample], found.values[sample]
     if found.task == "classification":
-        return f"the model gives {_percent(values[label])} to “{found.outputs[label]}”, which is true."
+        right = "; it is the predicted class all the same" if values.argmax() == label else ""
+        return f"the model gives {_percent(values[label])} to “{found.outputs[label]}”, the true class{right}."
     if found.task == "multilabel":
         worst = int(np.abs(label - values).argmax())
         truth = "holds" if label[worst] else "does not hold"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -28,24 +28,27 @@ OTHERS = "all others"
 @dataclass(frozen=True, kw_only=True)
 class Division:
     """Patients divided by one characteristic: the subgroups' names, which of them each sample is in (-1: in none), and what
-    a reader must know of how it was done.
+    a reader must know of how it was done. of_errors: it is by whether the model is right.
     """
 
     name: str
     subgroups: tuple[str, ...]
     place: np.ndarray
     said: tuple[str, ...] = ()
+    of_errors: bool = False
 
 
 def divisions(explanation: Explanation, by: str | Sequence[str] | None = None) -> list[Division]:
     """The divisions asked for; all characteristics and the model's errors unless named. One with fewer than two subgroups
-    compares nothing: it stands there for what is said of it.
+    compares nothing: it stands there for what is said of it. A characteristic called "error" is "error (given)" where the model's
+    errors are known.
 
     Raises InputError for a characteristic that is not there.
     """
-    known = explanation.characteristics
     error = _of_errors(explanation)
-    there = [*map(str, known.columns), *([ERROR] if error and ERROR not in known else [])]
+    known = explanation.characteristics
+    known = known.rename(columns={ERROR: f"{ERROR} (given)"}) if error else known
+    there = [*map(str, known.columns), *([ERROR] if error else [])]
     wanted = there if by is None else [by] if isinstance(by, str) else list(by)
     for name in wanted:
         if name not in there:
@@ -54,9 +57,7 @@ def divisions(explanation: Explanation, by: str | Sequence[str] | None = None) -
                 "Give a table of them with explain(..., characteristics=frame)."
             )
     cluster = predictions_of(explanation).cluster
-    found = [
-        error if error and name == ERROR and ERROR not in known else _of_column(name, known[name]) for name in wanted
-    ]
+    found = [error if error and name == ERROR else _of_column(name, known[name]) for name in wanted]
     return [_with_enough(one, cluster) for one in found]
 
 
@@ -65,15 +66,14 @@ def _of_errors(explanation: Explanation) -> Division | None:
     frame = patients(explanation)
     if "correct" in frame:
         names = ("predicted wrong", "predicted right")
-        return Division(name=ERROR, subgroups=names, place=frame["correct"].to_numpy().astype(int))
+        return Division(name=ERROR, subgroups=names, place=frame["correct"].to_numpy().astype(int), of_errors=True)
     if explanation.provenance["task"] != "regression" or "error" not in frame or frame["error"].isna().any():
         return None
     error = frame["error"].to_numpy()
     edge = float(np.quantile(error, 0.75))
     said = f"{ERROR}: the quarter of the samples with the largest error (above {edge:.3g}) against the rest"
-    return Division(
-        name=ERROR, subgroups=("largest errors", "smaller errors"), place=(error <= edge).astype(int), said=(said,)
-    )
+    names, place = ("largest errors", "smaller errors"), (error <= edge).astype(int)
+    return Division(name=ERROR, subgroups=names, place=place, said=(said,), of_errors=True)
 
 
 def _of_column(name: str, column: pd.Series) -> Division:
@@ -87,8 +87,9 @@ def _of_column(name: str, column: pd.Series) -> Division:
         values = column.to_numpy(dtype=float, na_value=np.nan)
         edges = np.unique(np.quantile(values[~missing], [1 / 3, 2 / 3], method="inverted_cdf"))
         place = np.where(missing, -1, np.searchsorted(edges, values, side="left"))
-        cut = f"{name}: cut at its tertiles, {' and '.join(f'{edge:.4g}' for edge in edges)}"
-        return Division(name=name, subgroups=_ranges(edges), place=place, said=(cut, *said))
+        edges_said = _edge_texts(edges, values[~missing])
+        cut = f"{name}: cut at its tertiles, {' and '.join(edges_said)}"
+        return Division(name=name, subgroups=_ranges(edges_said), place=place, said=(cut, *said))
     texts = np.array([_text(value) for value in column], dtype=object)
     order = sorted(column[~missing].unique()) if numeric else sorted(set(texts[~missing]))
     names = tuple(dict.fromkeys(map(_text, order)))
@@ -100,11 +101,32 @@ def _of_column(name: str, column: pd.Series) -> Division:
 
 def _text(value: object) -> str:
     """A category's name: 1 and 1.0 are the same."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return exact(value) if isinstance(value, float) else str(value)
 
 
-def _ranges(edges: np.ndarray) -> tuple[str, ...]:
-    said = [f"{edge:.4g}" for edge in edges]
+def exact(number: float) -> str:
+    """A number with all its digits, and without the point of a whole one.
+
+    Example
+    -------
+    >>> exact(20231115.0), exact(0.1)
+    ('20231115', '0.1')
+    """
+    return repr(float(number)).removesuffix(".0")
+
+
+def _edge_texts(edges: np.ndarray, values: np.ndarray) -> list[str]:
+    """Edges in words: whole ones as they are, others with so many digits that at most 1 in 100 values is on another side of them."""
+    place = np.searchsorted(edges, values, side="left")
+    for digits in range(4, 17):
+        said = [exact(edge) if edge == round(edge) else f"{edge:.{digits}g}" for edge in edges]
+        moved = np.searchsorted(np.array(said, dtype=float), values, side="left") != place
+        if len(set(said)) == len(edges) and moved.mean() <= 0.01:
+            return said
+    return [exact(edge) for edge in edges]
+
+
+def _ranges(said: list[str]) -> tuple[str, ...]:
     between = [f"above {low} to {high}" for low, high in pairwise(said)]
     return (f"up to {said[0]}", *between, f"above {said[-1]}")
 
@@ -129,53 +151,8 @@ def _with_enough(division: Division, cluster: np.ndarray) -> Division:
         said.append(
             f"{division.name}: fewer than two subgroups of at least {MIN_CLUSTERS} patients, so nothing is compared"
         )
-    return Division(name=division.name, subgroups=tuple(names), place=moved[division.place], said=tuple(said))
+    return replace(division, subgroups=tuple(names), place=moved[division.place], said=tuple(said))
 
 
 def _counted(places: list[int]) -> str:
     return "1 subgroup" if len(places) == 1 else f"{len(places)} subgroups"
-
-
-def permuted(division: Division, cluster: np.ndarray, count: int, random: np.random.Generator) -> Iterator[np.ndarray]:
-    """The subgroup of each sample, dealt out anew among patients, `count` times: arrays (draws, sample), a few at a time.
-
-    Where all samples of a patient are in the same subgroup, the patient is dealt one; else patients with as many samples
-    exchange those of all their samples. Samples in no subgroup stay there.
-    """
-    rows = np.flatnonzero(division.place >= 0)
-    own = np.unique(cluster[rows], return_inverse=True)[1]
-    place = division.place[rows].astype(np.int16)
-    first = place[np.unique(own, return_index=True)[1]]
-    alike = bool((first[own] == place).all())
-    blocks = [] if alike else _blocks(own)
-    for size in _chunk_sizes(count, len(division.place)):
-        dealt = np.full((size, len(division.place)), -1, dtype=np.int16)
-        if alike:
-            dealt[:, rows] = random.permuted(np.tile(first, (size, 1)), axis=1)[:, own]
-        for block in blocks:
-            order = random.permuted(np.tile(np.arange(len(block)), (size, 1)), axis=1)
-            dealt[:, rows[block]] = place[block][order]
-        yield dealt
-
-
-def _blocks(own: np.ndarray) -> list[np.ndarray]:
-    """The rows of each patient, (patient, row), for each number of rows that patients have."""
-    order, sizes = np.argsort(own, kind="stable"), np.bincount(own)
-    starts = np.cumsum(sizes) - sizes
-    return [order[starts[sizes == size][:, None] + np.arange(size)] for size in np.unique(sizes)]
-
-
-CHUNK = 2**17
-"""Numbers in an array of draws that is worked on at a time: few enough to stay near the processor."""
-
-
-def _chunk_sizes(count: int, samples: int) -> list[int]:
-    size = max(1, CHUNK // samples)
-    return [min(size, count - start) for start in range(0, count, size)]
-
-
-def chunks(weights: np.ndarray) -> Iterator[np.ndarray]:
-    """The rows of an array (draw, sample), a few at a time."""
-    size = max(1, CHUNK // weights.shape[1])
-    for start in range(0, len(weights), size):
-        yield weights[start : start + size]

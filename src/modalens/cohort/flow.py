@@ -70,7 +70,7 @@ def flow(explanation: Explanation) -> Flow:
     return Flow(
         samples=samples,
         groups=len(np.unique(held["group"].values)) if "group" in held else None,
-        by_modality=_by_modality(explanation.modalities, combinations),
+        by_modality=_by_modality(explanation, combinations),
         by_combination=combinations,
         labelled=samples if "label" in held else 0,
         by_class=_by_class(explanation),
@@ -79,10 +79,14 @@ def flow(explanation: Explanation) -> Flow:
     )
 
 
-def _by_modality(modalities: tuple[str, ...], combinations: Mapping[str, int]) -> dict[str, int]:
+def _by_modality(explanation: Explanation, combinations: Mapping[str, int]) -> dict[str, int]:
+    """How many have each modality; read off the names of the combinations where the explanation does not hold who has what."""
+    if "available" in explanation.cohort:
+        available = explanation.cohort["available"]
+        return {name: int(available.sel(modality=name).sum()) for name in explanation.modalities}
     return {
         name: sum(count for together, count in combinations.items() if name in together.split(" + "))
-        for name in modalities
+        for name in explanation.modalities
     }
 
 

@@ -31,21 +31,51 @@ MOST_PAIRS = 4 * 10**6
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
     """A quantity that any weighting of the patients has: its name, that in words, which modalities it is of ("" for none),
-    and its numbers. of_performance: it says how well the model predicts.
+    and its numbers. of_performance: it says how well the model predicts. over: the classes or outputs whose numbers `each`
+    gives, and of which the quantity is the mean over those that are defined; empty where `each` gives the numbers themselves.
     """
 
     name: str
     words: str
     modalities: tuple[str, ...]
-    numbers: Numbers
+    each: Numbers
     of_performance: bool = False
     quick: Beside | None = None
+    over: tuple[str, ...] = ()
+
+    def numbers(self, weights: np.ndarray) -> np.ndarray:
+        """Of weights (draw, sample): the numbers, (draw, number)."""
+        found = self.each(weights)
+        return _mean_of_known(found, ~np.isnan(found)) if self.over else found
 
     def beside(self, everybody: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-        """Of weights (draw, sample) of a part of everybody: the numbers of that part, and of the rest."""
+        """Of weights (draw, sample) of a part of everybody: the numbers of that part, and of the rest. A mean is over what is
+        defined in both.
+        """
+        each = self._each_beside(everybody)
+        return (lambda inside: _means_of_shared(*each(inside))) if self.over else each
+
+    def undefined(self, everybody: np.ndarray, inside: np.ndarray) -> list[str]:
+        """The classes or outputs that are left out of the mean, since they are undefined in a part of everybody or in the rest."""
+        own, rest = self._each_beside(everybody)(inside)
+        known = ~(np.isnan(own) | np.isnan(rest))[0]
+        return [name for name, is_known in zip(self.over, known, strict=False) if not is_known]
+
+    def _each_beside(self, everybody: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
         if self.quick is not None:
             return self.quick(everybody)
-        return lambda inside: (self.numbers(inside), self.numbers(everybody - inside))
+        return lambda inside: (self.each(inside), self.each(everybody - inside))
+
+
+def _means_of_shared(own: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The means of two arrays (draw, class) over the classes that are defined in both, (draw, 1) each."""
+    known = ~(np.isnan(own) | np.isnan(rest))
+    return _mean_of_known(own, known), _mean_of_known(rest, known)
+
+
+def _mean_of_known(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
+    count = known.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(known, numbers, 0.0).sum(axis=1, keepdims=True) / np.where(count > 0, count, np.nan))
 
 
 def quantities(explanation: Explanation, found: Predictions) -> tuple[list[Quantity], list[str]]:
@@ -80,14 +110,14 @@ def _contribution(explanation: Explanation) -> Quantity | str:
             name="contribution",
             words=words,
             modalities=names,
-            numbers=_over_sets(sets, lambda rows: _means(shares[rows]), by_modality=True),
+            each=_over_sets(sets, lambda rows: _means(shares[rows]), by_modality=True),
         )
     total = amounts.sum(axis=2)
     return Quantity(
         name="contribution",
         words=words,
         modalities=names,
-        numbers=_over_sets(sets, lambda rows: _ratios_of_sums(total[rows], floor), by_modality=True),
+        each=_over_sets(sets, lambda rows: _ratios_of_sums(total[rows], floor), by_modality=True),
     )
 
 
@@ -135,7 +165,8 @@ def _interaction(explanation: Explanation) -> Quantity | str:
         name="interaction",
         words=words if phi.shape[1] == 1 else f"{words}, mean over outputs",
         modalities=("",),
-        numbers=lambda weights: scores(weights).mean(axis=1, keepdims=True),
+        each=scores,
+        over=tuple(map(str, values.output.values)) if phi.shape[1] > 1 else (),
     )
 
 
@@ -182,13 +213,13 @@ def _performance(explanation: Explanation, found: Predictions) -> Quantity | str
             several = len(found.outputs) > 1
             words = "mean error, in standard deviations of the labels" if several else words
             numbers = _means(frame[["error"]].to_numpy())
-            return Quantity(name="mean_error", words=words, modalities=("",), numbers=numbers, of_performance=True)
+            return Quantity(name="mean_error", words=words, modalities=("",), each=numbers, of_performance=True)
         case "survival":
             if found.samples * int((found.labels[:, 1] > 0).sum()) > MOST_PAIRS:
                 return "Performance is not compared: a concordance of so many patients takes too long"
             (metric,) = metrics_of(found)
             score: Numbers = lambda weights: metric.score(weights)[:, None]  # noqa: E731
-            return Quantity(name=metric.name, words=metric.words, modalities=("",), numbers=score, of_performance=True)
+            return Quantity(name=metric.name, words=metric.words, modalities=("",), each=score, of_performance=True)
     outputs = by_class(found)
     wanted = one_against_the_rest(found.labels, outputs.shape[1])
     asked = np.flatnonzero(varying(wanted))
@@ -199,15 +230,21 @@ def _performance(explanation: Explanation, found: Predictions) -> Quantity | str
 
     def beside(everybody: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
         each = [one.beside(everybody) for one in ranked]
-        return lambda inside: tuple(np.mean([one(inside) for one in each], axis=0)[:, :, None])
+
+        def both(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            own, rest = zip(*(one(inside) for one in each), strict=True)
+            return np.stack(own, axis=1), np.stack(rest, axis=1)
+
+        return both
 
     return Quantity(
         name="auc",
         words="area under the ROC curve",
         modalities=("",),
-        numbers=lambda weights: np.mean([one(weights) for one in ranked], axis=0)[:, None],
+        each=lambda weights: np.stack([one(weights) for one in ranked], axis=1),
         of_performance=True,
         quick=beside,
+        over=tuple(found.outputs[place] for place in asked) if len(asked) > 1 else (),
     )
 
 

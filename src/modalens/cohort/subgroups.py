@@ -11,9 +11,11 @@ import pandas as pd
 import xarray as xr
 
 from modalens import statistics
-from modalens.cohort.divisions import ERROR, Division, chunks, divisions, permuted
+from modalens.cohort.divisions import Division, divisions
+from modalens.cohort.permutations import chunks, exchange_words, permuted, step_down
 from modalens.cohort.predictions import CONFIDENCE, Predictions, predictions_of
 from modalens.cohort.quantities import Quantity, quantities
+from modalens.errors import listed
 from modalens.explanation import Explanation
 
 PERMUTATIONS = 2000
@@ -30,7 +32,7 @@ COLUMNS = (
 
 CAVEATS = (
     "These comparisons are exploratory: nobody said beforehand which of them matter.",
-    "The p-values are adjusted for the number of all comparisons made here (Holm).",
+    "The p-values are adjusted for all comparisons made here (Westfall and Young), however many they are.",
     "A small subgroup is imprecise: where its interval is wide, no difference was shown, and none was ruled out.",
     "A difference is no proof of bias, and no difference is no proof of fairness: subgroups may differ in how ill they are, or in how their data were taken.",
 )
@@ -79,7 +81,7 @@ class Subgroups:
         shown = self.frame[self.frame["tested"] & (self.frame["p_adjusted"] <= ALPHA)]
         count = f"{self.tests} difference{'s' if self.tests > 1 else ''} between subgroups {'were' if self.tests > 1 else 'was'} tested"
         if shown.empty:
-            return (f"{count}; none is larger than chance would make it (adjusted p above {ALPHA:g} for each).",)
+            return (f"{count}; none was shown (adjusted p above {ALPHA:g} for each), and none is ruled out.",)
         found = [_sentence(row) for row in shown.to_dict("records")]
         return (f"{count}. Larger than chance would make them:", *found)
 
@@ -94,11 +96,15 @@ def subgroups(explanation: Explanation, by: str | Sequence[str] | None = None) -
 
     In a subgroup the contribution is the measure's own, by occlusion, else by Shapley values: a ratio of sums over its patients,
     not a mean of their ratios. Interaction is the measure's own InterSHAP score. The score is the AUC, the mean error of a
-    regression, or the concordance; it is not compared between right and wrong predictions.
+    regression, or the concordance; it is not compared between right and wrong predictions. A mean over classes or outputs is, of a
+    subgroup and of the rest, over those that are defined in both; `said` names those that are not.
 
     Intervals are by bootstrap of patients. The p-value says how often the difference would be as large if subgroups were dealt
-    out among patients anew (2,000 times; (b + 1) / (B + 1)). Holm's adjustment keeps the chance of a single false finding
-    among all of them at the level asked for. Two subgroups are one comparison, and tested once.
+    out among patients anew (2,000 times; (b + 1) / (B + 1)). The adjusted one says how often the largest of all differences, each
+    in units of its own spread, would be as large (Westfall and Young's step-down), which keeps the chance of a single false
+    finding among all of them at the level asked for, whatever their number. Two subgroups are one comparison, and tested once.
+    Where a characteristic differs between samples of a patient, and fewer than 5 patients can exchange subgroups, p is NaN, and
+    `said` says so.
 
     Raises InputError for a characteristic that is not there, and where the explanation holds no predictions.
 
@@ -122,35 +128,27 @@ def subgroups(explanation: Explanation, by: str | Sequence[str] | None = None) -
     divided = divisions(explanation, by)
     said = [sentence for one in divided for sentence in one.said] + missing
     rows = _everybody(found, asked)
+    by_chance: dict[str, np.ndarray] = {}
     for place, division in enumerate(divided):
         if len(division.subgroups) > 1:
-            fitting = [one for one in asked if not (one.of_performance and division.name == ERROR)]
-            rows += _compared(found, fitting, division, place)
+            fitting = [one for one in asked if not (one.of_performance and division.of_errors)]
+            compared = _compared(found, fitting, division, place)
+            rows, said = rows + compared.rows, said + compared.said
+            by_chance |= compared.chance
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "test"])
     frame["tested"] = frame["tested"].eq(True) & frame["p"].notna()
-    once = frame[frame["tested"]].set_index("test")["p"]
-    adjusted = pd.Series(holm(once.to_numpy(dtype=float)), index=once.index)
-    frame["p_adjusted"] = frame["test"].map(adjusted).astype(float)
+    once = frame[frame["tested"]].set_index("test")
+    if len(once):
+        chance = np.stack([by_chance[test] for test in once.index], axis=1)
+        adjusted = np.maximum(step_down(once["difference"].to_numpy(dtype=float), chance), once["p"])
+        frame["p_adjusted"] = frame["test"].map(adjusted)
+    frame["p_adjusted"] = frame["p_adjusted"].astype(float)
     return Subgroups(
         frame=frame.drop(columns="test"),
-        said=tuple(said),
+        said=tuple(dict.fromkeys(said)),
         tests=len(once),
         confidence=found.confidence or CONFIDENCE,
     )
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's (1979) adjusted p-values: the smallest times n, the next times n - 1, never below one before it, at most 1.
-
-    Example
-    -------
-    >>> holm(np.array([0.01, 0.04, 0.03]))
-    array([0.03, 0.06, 0.06])
-    """
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
-    return adjusted
 
 
 def _everybody(found: Predictions, asked: Sequence[Quantity]) -> list[dict[str, object]]:
@@ -167,17 +165,29 @@ def _everybody(found: Predictions, asked: Sequence[Quantity]) -> list[dict[str, 
     ]
 
 
-def _compared(found: Predictions, asked: Sequence[Quantity], division: Division, place: int) -> list[dict[str, object]]:
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One division: its rows, what a reader must know, and by test the differences that chance makes, (draw,)."""
+
+    rows: list[dict[str, object]]
+    said: list[str]
+    chance: dict[str, np.ndarray]
+
+
+def _compared(found: Predictions, asked: Sequence[Quantity], division: Division, place: int) -> Compared:
     """The numbers of each subgroup, its difference from the rest, and how often chance makes one as large."""
     known = (division.place >= 0).astype(float)
     members = [(division.place == which).astype(float) for which in range(len(division.subgroups))]
     beside = _beside(asked, known[None])
     values, rest = (np.concatenate(those) for those in zip(*(beside(inside[None]) for inside in members), strict=True))
-    p = permutation_p(found, asked, division, values - rest, place)
+    how, enough = exchange_words(division, found.cluster)
+    chance = _chance(found, asked, division, place) if enough else np.full((1, *values.shape), np.nan)
+    p = permutation_p(values - rest, chance)
     drawn, drawn_rest = _drawn(found, asked, members, known)
     # Of two subgroups, each is the rest of the other.
     pair = len(members) == 2
     rows: list[dict[str, object]] = []
+    by_test: dict[str, np.ndarray] = {}
     for which, name in enumerate(division.subgroups):
         inside = division.place == which
         about = {
@@ -189,6 +199,8 @@ def _compared(found: Predictions, asked: Sequence[Quantity], division: Division,
         bounds = _interval(found, drawn[which])
         differences = _interval(found, drawn[which] - drawn_rest[which])
         for number, named in enumerate(_names(asked)):
+            test = f"{place} {0 if pair else which} {number}"
+            by_test.setdefault(test, chance[:, which, number])
             rows.append(
                 about
                 | named
@@ -200,34 +212,51 @@ def _compared(found: Predictions, asked: Sequence[Quantity], division: Division,
                     "difference_lower": differences[0][number],
                     "difference_upper": differences[1][number],
                     "p": p[which, number],
-                    "test": f"{place} {0 if pair else which} {number}",
+                    "test": test,
                     "tested": not (pair and which),
                 }
             )
-    return rows
+    said = [*how, *_lacking(asked, division, members, known)]
+    return Compared(rows=rows, said=said, chance=by_test)
 
 
-def permutation_p(
-    found: Predictions, asked: Sequence[Quantity], division: Division, differences: np.ndarray, place: int = 0
-) -> np.ndarray:
-    """How often the difference between a subgroup and the rest is as large when subgroups are dealt out anew among patients,
-    (subgroup, number): (b + 1) / (B + 1), of the draws in which it is defined; NaN where the difference is not.
+def _lacking(
+    asked: Sequence[Quantity], division: Division, members: Sequence[np.ndarray], known: np.ndarray
+) -> list[str]:
+    """Which classes or outputs are left out of a mean, since a subgroup or the rest says nothing of them."""
+    said = []
+    for one in asked:
+        for name, inside in zip(division.subgroups, members, strict=True):
+            if gone := one.undefined(known[None], inside[None]):
+                of = f"{one.words}, of “{name}” and of the rest, leaves out {listed(gone)}"
+                said.append(f"{division.name}: {of}, for which it is undefined in one of them")
+    return said
+
+
+def _chance(found: Predictions, asked: Sequence[Quantity], division: Division, place: int) -> np.ndarray:
+    """The differences between each subgroup and the rest when subgroups are dealt out anew among patients,
+    (draw, subgroup, number).
     """
     random = np.random.default_rng(np.random.SeedSequence((found.seed, 4, place)))
-    exceeded, defined = np.zeros(differences.shape), np.zeros(differences.shape)
-    pair = len(division.subgroups) == 2
-    known = (division.place >= 0).astype(float)[None]
-    beside = _beside(asked, known)
+    count = len(division.subgroups)
+    pair = count == 2
+    beside = _beside(asked, (division.place >= 0).astype(float)[None])
+    drawn = []
     for dealt in permuted(division, found.cluster, PERMUTATIONS, random):
-        for which in range(1 if pair else len(differences)):
-            inside, rest = beside((dealt == which).astype(float))
-            chance = np.abs(inside - rest)
-            # What differs by rounding only is as large.
-            exceeded[which] += (chance >= np.abs(differences[which]) - 1e-12).sum(axis=0)
-            defined[which] += (~np.isnan(chance)).sum(axis=0)
-    if pair:
-        exceeded[1], defined[1] = exceeded[0], defined[0]
-    return np.where(np.isnan(differences), np.nan, (exceeded + 1) / (defined + 1))
+        sides = [beside((dealt == which).astype(float)) for which in range(1 if pair else count)]
+        each = [inside - rest for inside, rest in sides]
+        drawn.append(np.stack([each[0], -each[0]] if pair else each, axis=1))
+    return np.concatenate(drawn)
+
+
+def permutation_p(differences: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """How often the difference between a subgroup and the rest, (subgroup, number), is as large by chance, (draw, subgroup, number):
+    (b + 1) / (B + 1), of the draws in which it is defined; NaN where the difference is not, or none of the draws.
+    """
+    # What differs by rounding only is as large.
+    exceeded = (np.abs(chance) >= np.abs(differences) - 1e-12).sum(axis=0)
+    defined = (~np.isnan(chance)).sum(axis=0)
+    return np.where(np.isnan(differences) | (defined == 0), np.nan, (exceeded + 1) / (defined + 1))
 
 
 def _numbers(asked: Sequence[Quantity], weights: np.ndarray) -> np.ndarray:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from matplotlib.figure import Figure
+
+from modalens.plots.audit import Audited as Drawable
+from modalens.plots.audit import examples
 from modalens.report.folder import Found, write_found
-from modalens.report.layout import Section, alt_of, picture
+from modalens.report.layout import Section, alt_of, picture, terms_of
 from modalens.report.page import write_page
 
 
-class Audited(Found, Protocol):
+class Audited(Found, Drawable, Protocol):
     """What `ml.audit` returns."""
 
     @property
     def words(self) -> list[str]: ...
+
+    def plot(self, *, records: Sequence[int] | None = None) -> Figure: ...
 
     def save(self, path: str | Path, pictures: bool = False) -> Path: ...
 
@@ -37,8 +44,17 @@ CANNOT = (
 )
 
 
+PICTURES = "Below, images with the annotated region outlined, and the maps of the sentence and of the sentence with left and right exchanged."
+
+NO_PICTURES = (
+    "No picture of a patient is shown. There are some where the audit is written with them, by audit.write(folder, pictures=True) or modalens audit study.yaml --pictures, "
+    "and where patients are not left out of the page."
+)
+
+
 def write_audit(audit: Audited, folder: str | Path, pictures: bool = False) -> list[Path]:
-    """Write `audit.nc`, `.csv`, `.svg`, `.png` and `.html`, and say which files there are. pictures: keep every picture in `audit.nc`.
+    """Write `audit.nc`, `.csv`, `.svg`, `.png` and `.html`, and say which files there are. pictures: keep every picture in
+    `audit.nc`, and show some in the figure and the page; without it no file holds one.
     Raises InputError where the folder can't be written to.
     """
     return write_found(
@@ -46,40 +62,39 @@ def write_audit(audit: Audited, folder: str | Path, pictures: bool = False) -> l
         folder,
         name="audit",
         ending="nc",
-        page=lambda path: write_audit_page(audit, path),
+        page=lambda path: write_audit_page(audit, path, patients=pictures),
         save=lambda path: audit.save(path, pictures=pictures),
+        plot=partial(audit.plot, records=shown_records(audit, patients=pictures)),
     )
 
 
-def write_audit_page(audit: Audited, path: str | Path) -> Path:
-    """Write the page alone."""
-    return write_page(path, title=AUDIT_TITLE, sections=audit_sections(audit))
+def write_audit_page(audit: Audited, path: str | Path, *, patients: bool = True) -> Path:
+    """Write the page alone. patients: whether pictures of patients are on it."""
+    return write_page(path, title=AUDIT_TITLE, sections=audit_sections(audit, patients=patients))
 
 
-def audit_sections(audit: Audited) -> list[Section]:
-    """The sections of a page, or of a part of one: the answer, the figure and tables, settings, limits."""
-    settings = {name: _said(value) for name, value in audit.settings.items()}
+def shown_records(audit: Audited, *, patients: bool) -> list[int]:
+    """The records whose pictures are shown: by a fixed rule, or none."""
+    return examples(audit) if patients else []
+
+
+def audit_sections(audit: Audited, *, patients: bool = True) -> list[Section]:
+    """The sections of a page, or of a part of one: the answer, the figure and tables, settings, limits. patients: whether pictures
+    of patients are shown, where the audit holds them.
+    """
     tables = tuple(audit.tables())
+    shown = shown_records(audit, patients=patients)
+    above = "Scores by subset beside those of maps that ignore the text, and changes of the score beside those of a map that follows it; the numbers are in the tables."
+    alt = " ".join([above, *([PICTURES] if shown else []), alt_of(tables)])
     return [
         Section(title="The answer in short", verdicts={"Found": audit.words}),
         Section(
             title="Do the highlights show the region, and does the text matter?",
-            words=WORDS,
-            figures=(
-                picture(
-                    audit.plot(),
-                    "Above, scores by subset beside those of maps that ignore the text, and changes of the score beside those of a map that follows it; the numbers are in the tables. "
-                    f"Below, images with the annotated region outlined, and the maps of the sentence and of the sentence with left and right exchanged. {alt_of(tables)}",
-                ),
-            ),
+            words=(*WORDS, *(() if shown else (NO_PICTURES,))),
+            figures=(picture(audit.plot(records=shown), alt),),
             tables=tables,
+            private=bool(shown),
         ),
-        Section(title="Settings", terms=settings),
+        Section(title="Settings", terms=terms_of(audit.settings)),
         Section(title="What this cannot show", points=CANNOT),
     ]
-
-
-def _said(value: Any) -> str:
-    return (
-        "; ".join(f"{name}: {one}" for name, one in value.items()) or "–" if isinstance(value, Mapping) else str(value)
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -57,16 +58,36 @@ NO_CHARACTERISTICS = (
 )
 
 
-def about_cohort(explanation: Explanation, compared: Subgroups | None) -> Iterator[Section]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What was asked of the patients; None for what was not, since predictions or labels are missing. A Dataset's `reason` says why
+    there are no numbers in it.
+    """
+
+    performance: xr.Dataset | None = None
+    calibration: xr.Dataset | None = None
+    subgroups: Subgroups | None = None
+
+
+def judged(explanation: Explanation) -> Judged:
+    """How well patients are predicted, whether predictions are true, and subgroups, as far as the explanation holds what it takes."""
+    if "prediction" not in explanation.cohort:
+        return Judged()
+    compared = cohort.subgroups(explanation)
+    if "label" not in explanation.cohort:
+        return Judged(subgroups=compared)
+    return Judged(
+        performance=cohort.performance(explanation),
+        calibration=cohort.calibration(explanation),
+        subgroups=compared,
+    )
+
+
+def about_cohort(explanation: Explanation, found: Judged) -> Iterator[Section]:
     """Who was explained, how well they are predicted, whether probabilities are true, and subgroups."""
     yield _flow(explanation)
-    yield from _performance(explanation)
-    yield _subgroups(explanation, compared)
-
-
-def compared_in(explanation: Explanation) -> Subgroups | None:
-    """The subgroups, where the explanation holds what the model predicts."""
-    return cohort.subgroups(explanation) if "prediction" in explanation.cohort else None
+    yield from _performance(explanation, found)
+    yield _subgroups(explanation, found.subgroups)
 
 
 # Who was explained ------------------------------------------------------------------------------------------------------------------
@@ -98,19 +119,16 @@ def _flow_tables(found: Flow) -> Iterator[Table]:
 # How well they are predicted --------------------------------------------------------------------------------------------------------
 
 
-def _performance(explanation: Explanation) -> Iterator[Section]:
+def _performance(explanation: Explanation, found: Judged) -> Iterator[Section]:
     title = "How well it predicts"
-    if "prediction" not in explanation.cohort:
-        yield Section(title=title, words=(NO_COHORT,))
+    if found.performance is None or found.calibration is None:
+        yield Section(title=title, words=(NO_LABELS if "prediction" in explanation.cohort else NO_COHORT,))
         return
-    if "label" not in explanation.cohort:
-        yield Section(title=title, words=(NO_LABELS,))
-        return
-    found = cohort.performance(explanation)
-    tables = tuple(_performance_tables(found))
-    nothing = (f"There is no score: {found.attrs['reason']}.",) if "reason" in found.attrs else ()
+    tables = tuple(_performance_tables(found.performance))
+    why = found.performance.attrs.get("reason")
+    nothing = () if why is None else (f"There is no score: {why}.",)
     yield Section(title=title, words=(PERFORMANCE_WORDS, *nothing), tables=tables)
-    yield _calibration(explanation)
+    yield _calibration(explanation, found.calibration)
 
 
 def _performance_tables(found: xr.Dataset) -> Iterator[Table]:
@@ -158,9 +176,8 @@ def _performance_notes(found: xr.Dataset) -> tuple[str, ...]:
 # Whether probabilities are true -----------------------------------------------------------------------------------------------------
 
 
-def _calibration(explanation: Explanation) -> Section:
+def _calibration(explanation: Explanation, found: xr.Dataset) -> Section:
     title = "Whether its predictions can be taken at their word"
-    found = cohort.calibration(explanation)
     if "reason" in found.attrs:
         return Section(title=title, words=(f"Calibration is not shown: {found.attrs['reason']}.",))
     tables = (_calibration_table(found), _bins_table(found))
@@ -188,6 +205,7 @@ def _calibration_table(found: xr.Dataset) -> Table:
     why = str(found.attrs["why_no_interval"])
     notes = (*((ERROR_NOTE,) if of_probability else ()), SLOPE_NOTE)
     notes += (f"There are no intervals: {why}.",) if why else ()
+    notes += (f"{found.attrs['together']}.",) if "together" in found.attrs else ()
     notes += (f"n/a: {found['slope'].attrs['reason']}.",) if "reason" in found["slope"].attrs else ()
     rows = tuple((one, *(say(one) for say in columns.values())) for one in outputs)
     return Table(title="Calibration", columns=("output", *columns), rows=rows, notes=notes)
@@ -233,7 +251,7 @@ def _subgroups(explanation: Explanation, found: Subgroups | None) -> Section:
     compared = [str(name) for name in dict.fromkeys(frame["characteristic"]) if name]
     words = (SUBGROUPS_WORDS, *found.words) if compared else (_nothing_to_compare(explanation),)
     tables = tuple(
-        _subgroup_table(name, frame[frame["characteristic"].isin(["", name])], found.confidence) for name in compared
+        _subgroup_table(name, frame[frame["characteristic"].isin(["", name])], _brackets(found)) for name in compared
     )
     return Section(
         title=title,
@@ -259,14 +277,20 @@ def _nothing_to_compare(explanation: Explanation) -> str:
     return f"There are no subgroups to compare.{labels}"
 
 
-def _subgroup_table(name: str, frame: pd.DataFrame, confidence: float) -> Table:
+def _brackets(found: Subgroups) -> str:
+    if not found.frame["lower"].notna().any():
+        return "There are no intervals: they were turned off, or there are too few patients."
+    return f"In brackets: {100 * found.confidence:g} % intervals, by bootstrap of patients."
+
+
+def _subgroup_table(name: str, frame: pd.DataFrame, brackets: str) -> Table:
     return Table(
         title=f"By {name}",
         columns=("subgroup", "what", "samples", "value", "difference from the rest", "adjusted p"),
         rows=tuple(_subgroup_row(row) for row in frame.to_dict("records")),
         notes=(
-            f"In brackets: {100 * confidence:g} % intervals, by bootstrap of patients. Differences of shares are in percentage points.",
-            "p by permutation, adjusted (Holm) for all comparisons of this section.",
+            f"{brackets} Differences of shares are in percentage points.",
+            "p by permutation, adjusted (Westfall and Young) for all comparisons of this section.",
         ),
     )
 

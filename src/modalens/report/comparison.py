@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import combinations
-
-import xarray as xr
 
 from modalens.errors import InputError
 from modalens.explanation import Comparison, Explanation, compare
-from modalens.measures import Result
-from modalens.reading import contribution_views, kind_of
+from modalens.paired import Difference, differences_of, multiplicity
 from modalens.report.layout import Section
 from modalens.summary.cells import Table, cell
-from modalens.summary.wording import capital, difference, metric_words, percent, points, quote, score, with_bounds
+from modalens.summary.wording import capital, difference, metric_words, percent, points, quote, score
 
 WORDS = (
     "Both models were explained on the same patients, so their numbers are compared in pairs: the interval of a difference comes from the same draws of patients for both, and is "
     "narrower than the two intervals beside each other would suggest."
 )
-
-Words = Callable[[float], str]
-
-Row = tuple[str, str, str, dict[str, str], Words, Words]
-"""What it is called; the result and the array that it is of, and where in it; how the number is said, and a difference."""
 
 
 def comparisons(explanations: dict[str, Explanation]) -> Iterator[Section]:
@@ -33,20 +25,12 @@ def comparisons(explanations: dict[str, Explanation]) -> Iterator[Section]:
             found = compare(first, second)
         except InputError:
             continue
-        yield _section(one, two, first, second, found)
+        yield _section(one, two, found)
 
 
-def _section(one: str, two: str, first: Explanation, second: Explanation, found: Comparison) -> Section:
-    rows, clear = [], []
-    for words, name, array, at, say, say_difference in _numbers(first):
-        if name not in found.differences or array not in found.differences[name]:
-            continue
-        change, bounds = found.differences[name][array].sel(at), found.interval[name].get(array)
-        bounds = None if bounds is None else bounds.sel(at)
-        cells = (cell(each.results[name], array, say, **at) for each in (first, second))
-        rows.append((words, *cells, with_bounds(change, bounds, say_difference)))
-        if bounds is not None and _leaves_out_zero(bounds):
-            clear.append(words)
+def _section(one: str, two: str, compared: Comparison) -> Section:
+    found = differences_of(compared)
+    clear = [_named(each) for each in found if each.is_clear]
     said = (
         f"Differences whose interval leaves out 0: {'; '.join(clear)}."
         if clear
@@ -54,44 +38,30 @@ def _section(one: str, two: str, first: Explanation, second: Explanation, found:
     )
     return Section(
         title=f"{capital(two)} beside {one}: two models on the same patients",
-        words=(WORDS, said),
+        words=(WORDS, said, *filter(None, [multiplicity(found)])),
         tables=(
             Table(
                 title=f"{capital(two)} minus {one}",
                 columns=("number", one, two, "difference"),
-                rows=tuple(rows),
-                notes=("Differences of shares are in percentage points. One number in twenty or so has a 95 % interval that leaves out 0 by chance.",),
+                rows=tuple(_row(each, compared) for each in found),
+                notes=("Differences of shares are in percentage points.",),
             ),
         ),
-    )  # fmt: skip
+    )
 
 
-def _numbers(explanation: Explanation) -> Iterator[Row]:
-    """The numbers that are compared: shares, interaction, and the score."""
-    for words, result, array in contribution_views(explanation):
-        for modality in explanation.modalities:
-            yield (
-                f"share of {quote(modality)}, {words}",
-                _key(explanation, result),
-                array,
-                {"modality": modality},
-                percent,
-                points,
-            )
-    for name, result in explanation.results.items():
-        if kind_of(result) == "intershap":
-            found = result.array("score")
-            for output in found.output.values if "output" in found.dims else [None]:
-                at, of = ({}, "") if output is None else ({"output": str(output)}, f" for {quote(output)}")
-                yield f"interaction (InterSHAP){of}", name, "score", at, percent, points
-        if kind_of(result) == "reliance":
-            metric = metric_words(str(result.settings.get("metric", "score")))
-            yield f"score with everything ({metric})", name, "everything", {}, score, difference
+def _named(found: Difference) -> str:
+    """`share of “ct”, Shapley value`."""
+    if not found.is_share:
+        return f"{found.what} ({metric_words(found.metric)})"
+    if "modality" in found.at:
+        return f"share of {quote(found.of)}, {found.what}"
+    return f"{found.what} for {quote(found.of)}" if found.of else found.what
 
 
-def _key(explanation: Explanation, result: Result) -> str:
-    return next(name for name, one in explanation.results.items() if one is result)
-
-
-def _leaves_out_zero(bounds: xr.DataArray) -> bool:
-    return float(bounds.sel(bound="lower")) > 0 or float(bounds.sel(bound="upper")) < 0
+def _row(found: Difference, compared: Comparison) -> tuple[str, ...]:
+    """A number of both models, and how they differ."""
+    say, say_change = (percent, points) if found.is_share else (score, difference)
+    each = (cell(one.results[found.measure], found.array, say, **found.at) for one in compared.explanations)
+    bounds = f" ({say_change(found.lower)} to {say_change(found.upper)})" if found.is_bounded else ""
+    return (_named(found), *each, say_change(found.value) + bounds)

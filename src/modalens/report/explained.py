@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from modalens.explanation import Explanation
-from modalens.report.cohort import about_cohort, compared_in
+from modalens.report.cohort import about_cohort, judged
 from modalens.report.figures import about_modalities, about_scores
 from modalens.report.layout import Section
 from modalens.report.limits import about_limits
@@ -32,17 +32,17 @@ def sections_of(
     """The sections of a page, or of a part of one. planting, useful: sections that are known beside the explanation; useful_elsewhere:
     the latter stand in another part.
     """
-    compared = compared_in(explanation)
+    found = judged(explanation)
     return [
         in_short(explanation),
         *([] if planting is None else [planting]),
         *about_modalities(explanation),
         about_patients(explanation, samples) if patients else Section(title="Single patients", words=(LEFT_OUT,)),
-        *about_cohort(explanation, compared),
+        *about_cohort(explanation, found),
         *about_scores(explanation),
         *useful,
         about_choices(explanation, sensitivity),
-        *about_methods(explanation, tests=compared.tests if compared else 0),
+        *about_methods(explanation, found),
         about_limits(
             explanation,
             notes=tuple(notes),

@@ -49,13 +49,14 @@ def write_found(
     ending: str,
     page: Callable[[str | Path], Path],
     save: Callable[[Path], Path] | None = None,
+    plot: Callable[[], Figure] | None = None,
 ) -> list[Path]:
-    """Write `<name>.<ending>` (what `save` writes, `found.save` by default), `.csv`, `.svg`, `.png` and `.html`, and say which files there
-    are. Raises InputError where the folder can't be written to.
+    """Write `<name>.<ending>` (what `save` writes, `found.save` by default), `.csv`, `.svg`, `.png` (what `plot` draws, `found.plot` by
+    default) and `.html`, and say which files there are. Raises InputError where the folder can't be written to.
     """
     target = open_folder(folder)
     try:
-        drawn = save_figure(found.plot(), target, name)
+        drawn = save_figure((plot or found.plot)(), target, name)
         table = target / f"{name}.csv"
         table.write_text(as_csv(found.to_frame()), encoding="utf-8")
         return [(save or found.save)(target / f"{name}.{ending}"), table, *drawn, page(target / f"{name}.html")]

@@ -47,6 +47,7 @@ class Section:
 
     verdicts: short labels, and the sentences that answer them. words: paragraphs. warnings, points: lists of sentences.
     terms: what is set, and how; `code` where that is no sentence. quoted: text to copy as it is. within: sections below it.
+    private: whether it shows single patients, which the page then says above everything.
     """
 
     title: str
@@ -59,6 +60,12 @@ class Section:
     terms: Mapping[str, str] = field(default_factory=dict)
     quoted: str = ""
     within: tuple[Section, ...] = ()
+    private: bool = False
+
+    @property
+    def holds_patients(self) -> bool:
+        """Whether single patients are in it, or in a section below it."""
+        return self.private or any(one.holds_patients for one in self.within)
 
 
 def written(path: str | Path, **contents: Any) -> Path:
@@ -132,6 +139,17 @@ def _width(image: bytes) -> int:
     if points is None:
         raise InputError("a figure's file is no SVG image of ours: it says no width in points; write the folder again.")
     return round(float(points[1]) * PIXELS_PER_POINT)
+
+
+def terms_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings in words, by their names."""
+    return {name: _said(value) for name, value in settings.items()}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {one}" for name, one in value.items()) or "–"
+    return (", ".join(map(str, value)) or "–") if isinstance(value, list | tuple) else str(value)
 
 
 def alt_of(tables: Sequence[Table]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from modalens.report.folder import Found, write_found
-from modalens.report.layout import Section, alt_of, picture
+from modalens.report.layout import Section, alt_of, picture, terms_of
 from modalens.report.page import write_page
 
 
@@ -56,7 +55,6 @@ def write_board_page(board: Board, path: str | Path) -> Path:
 def board_sections(board: Board) -> list[Section]:
     """The sections of a page, or of a part of one: the answer, the ranking, the figure, settings."""
     ranking, *others = board.tables()
-    settings = {name: _said(value) for name, value in board.settings.items()}
     return [
         Section(title="The answer in short", verdicts={"Found": (board.words,)}),
         Section(title="Which measure is nearest to the truth?", words=WORDS, tables=(ranking,)),
@@ -66,12 +64,6 @@ def board_sections(board: Board) -> list[Section]:
             figures=(picture(board.plot(), f"Errors by measure, and shares against truths. {alt_of([ranking])}"),),
             tables=tuple(others),
         ),
-        Section(title="Settings", terms=settings),
+        Section(title="Settings", terms=terms_of(board.settings)),
         Section(title="What this cannot show", points=CANNOT),
     ]
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {one}" for name, one in value.items()) or "–"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

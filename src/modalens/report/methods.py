@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import xarray as xr
+
 from modalens.cohort.subgroups import PERMUTATIONS
 from modalens.explanation import Explanation
 from modalens.measures import Result
 from modalens.reading import sets_of_modalities
+from modalens.report.cohort import Judged
 from modalens.report.layout import Section
 from modalens.summary import baselines_in_words
 from modalens.summary.running import how_it_ran, rows_a_call, where_modalities_meet
@@ -19,18 +22,20 @@ PASTE = "To be pasted into a paper; the keys in brackets are those of the BibTeX
 REFERENCES = "The measures used are from these papers."
 
 
-def about_methods(explanation: Explanation, tests: int = 0) -> Iterator[Section]:
-    """The paragraph with the settings below it, then versions and fingerprints, then BibTeX. tests: how many differences between
-    subgroups were tested.
-    """
-    yield Section(title="Methods", words=(PASTE,), quoted=methods(explanation, tests))
+NOTHING = Judged()
+"""Where nothing was asked of the patients."""
+
+
+def about_methods(explanation: Explanation, found: Judged = NOTHING) -> Iterator[Section]:
+    """The paragraph with the settings below it, then versions and fingerprints, then BibTeX. found: what was asked of the patients."""
+    yield Section(title="Methods", words=(PASTE,), quoted=methods(explanation, found))
     yield Section(title="What was evaluated", terms=_evaluated(explanation))
     yield Section(title="Versions and fingerprints", terms=_versions(explanation))
     if explanation.citation():
         yield Section(title="Citation", words=(REFERENCES,), quoted=explanation.citation())
 
 
-def methods(explanation: Explanation, tests: int = 0) -> str:
+def methods(explanation: Explanation, found: Judged = NOTHING) -> str:
     """What was done, with the exact settings, in sentences ready for a paper."""
     return " ".join(
         [
@@ -38,7 +43,7 @@ def methods(explanation: Explanation, tests: int = 0) -> str:
             *_what_stood_in(explanation),
             *_measures(explanation),
             *_intervals(explanation),
-            *_performance(explanation, tests),
+            *_patients(found),
             *_run(explanation),
         ]
     )
@@ -111,11 +116,44 @@ def _intervals(explanation: Explanation) -> Iterator[str]:
         yield "No intervals were computed."
 
 
-def _performance(explanation: Explanation, tests: int) -> Iterator[str]:
-    if "label" in explanation.cohort:
-        yield "Performance and calibration are of the same samples, with intervals from the same bootstrap draws."
-    if tests:
-        yield f"Differences between subgroups ({tests} in all) were tested by {PERMUTATIONS:,} permutations of patients, and p-values adjusted by Holm's method."
+def _patients(found: Judged) -> Iterator[str]:
+    """What was asked of the patients: as it was done, and nothing of what was not."""
+    if found.performance is not None and "reason" not in found.performance.attrs:
+        about = found.performance.attrs
+        why = about["why_no_interval"]
+        bounds = (
+            f"without intervals ({why})"
+            if why
+            else f"with {100 * about['confidence']:g} % bootstrap intervals, from drawing {about['resampled']}"
+        )
+        yield f"Performance was measured on the same samples, {bounds}."
+    if found.calibration is not None and "reason" not in found.calibration.attrs:
+        yield from _calibration(found.calibration)
+    if found.subgroups is not None and found.subgroups.tests:
+        yield (
+            f"Differences between subgroups ({found.subgroups.tests} in all) were tested by {PERMUTATIONS:,} permutations of who is in which subgroup, "
+            "and p-values adjusted for all of them by Westfall and Young's step-down method."
+        )
+
+
+def _calibration(found: xr.Dataset) -> Iterator[str]:
+    about = found.attrs
+    why, level = about["why_no_interval"], f"{100 * about['confidence']:g} %"
+    bins = f"in up to {found.sizes['bin']} bins of about equal size"
+    if about["kind"] == "value":
+        bounds = f"without intervals ({why})" if why else f"with {level} bootstrap intervals of their means"
+        yield f"Observed values were held against predicted ones {bins}, {bounds}, and by a straight line."
+        return
+    yield f"Calibration was measured {bins} (expected calibration error), and by logistic regression of labels on predicted log-odds."
+    if why:
+        yield f"Calibration has no intervals ({why}); the error that chance makes is the mean of {about['simulated']:,} simulations of a calibrated model."
+        return
+    yield (
+        f"The {level} intervals of observed shares are Wilson's, that of the calibration error by bootstrap; "
+        f"the error that chance makes is from {about['simulated']:,} simulations of a calibrated model."
+    )
+    if "together" in about:
+        yield f"{about['together']}."
 
 
 def _run(explanation: Explanation) -> Iterator[str]:

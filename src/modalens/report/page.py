@@ -77,7 +77,7 @@ def report(
         sensitivity=sensitivity,
         notes=notes,
     )
-    return write_page(path, title=title or looks_at(explanation), preface=preface, sections=sections, private=patients)
+    return write_page(path, title=title or looks_at(explanation), preface=preface, sections=sections)
 
 
 def looks_at(explanation: Explanation) -> str:
@@ -91,18 +91,17 @@ def write_page(
     title: str,
     sections: Sequence[Section],
     preface: str | None = None,
-    private: bool = False,
     nested: bool = False,
 ) -> Path:
-    """A page of these sections, with a table of contents. nested: the sections are parts, whose own sections are listed too. private:
-    there are single patients on it, which is said.
+    """A page of these sections, with a table of contents. nested: the sections are parts, whose own sections are listed too. Where
+    single patients are on it, that is said.
     """
     return written(
         path,
         title=title,
         preface=preface,
         sections=sections,
-        private=PRIVATE if private else "",
+        private=PRIVATE if any(one.holds_patients for one in sections) else "",
         nested=nested,
         footer=f"Written by modalens {importlib.metadata.version('modalens')}. Nothing on this page is loaded from elsewhere, and nothing on it runs.",
     )

@@ -49,6 +49,7 @@ def about_patients(explanation: Explanation, samples: Sequence[int] = ()) -> Sec
         title="Single patients",
         words=(CHOSEN_WORDS, HOW_TO_READ, *(() if explanation.inputs else (NO_PICTURES,))),
         within=tuple(_patient(explanation, sample, kind, words) for sample, (kind, words) in each.items()),
+        private=True,
     )
 
 

@@ -90,9 +90,11 @@ def write_report(
     patients: bool = True,
 ) -> Path:
     """Write one page: a part for each explanation, audit and leaderboard, by its name, in which the name's folders are written with
-    slashes; two explanations of the same patients are compared too. With one explanation alone, its sections are the page.
+    slashes; two explanations of the same patients are compared too. With one explanation alone, its sections are the page. Title and
+    preface of the page are those of its own folder, or of the one folder that everything is in; those of others stand in their parts.
 
     known : by the name of an explanation, its folder, and what is known there beside it.
+    patients : whether single patients are shown, also the pictures of audits.
     """
     abouts = dict(known.values())
     several = len(explanations) + len(audits or {}) + len(boards or {}) > 1
@@ -108,30 +110,49 @@ def write_report(
         )
         for name, explanation in sorted(explanations.items())
     }
+    top = _heading(known, [*explanations, *(audits or {}), *(boards or {})])
     parts = [
-        Section(title=f"{capital(name)}: {_lower(looks_at(explanations[name]))}", within=tuple(sections))
+        Section(
+            title=f"{capital(name)}: {_lower(looks_at(explanations[name]))}",
+            words=() if known[name][1] == top else _headed(known[name][1]),
+            within=tuple(sections),
+        )
         for name, sections in each.items()
     ]
     parts += [*comparisons(dict(sorted(explanations.items()))), *(useful if several else [])]
     parts += [
-        Section(title=f"{capital(name)}: {_lower(AUDIT_TITLE)}", within=tuple(audit_sections(audit)))
+        Section(title=f"{capital(name)}: {_lower(AUDIT_TITLE)}", within=tuple(audit_sections(audit, patients=patients)))
         for name, audit in sorted((audits or {}).items())
     ]
     parts += [
         Section(title=f"{capital(name)}: {_lower(BOARD_TITLE)}", within=tuple(board_sections(board)))
         for name, board in sorted((boards or {}).items())
     ]
-    titled = next((beside.title for beside in abouts.values() if beside.title), None)
-    preface = next((beside.preface for beside in abouts.values() if beside.preface), None)
     alone = parts[0] if len(parts) == 1 else None
     return write_page(
         path,
-        title=titled or (_alone(explanations, audits, boards) if alone else "What was found"),
-        preface=preface,
+        title=top.title or (_alone(explanations, audits, boards) if alone else "What was found"),
+        preface=top.preface,
         sections=alone.within if alone else parts,
-        private=patients and bool(explanations),
         nested=alone is None,
     )
+
+
+def _heading(known: Mapping[str, tuple[Path, Beside]], names: Sequence[str]) -> Beside:
+    """What heads the whole page: what is known of the page's own folder, or of the one folder that all names are in."""
+    folders = {_folder_of(name) for name in names}
+    own = folders if len(folders) == 1 else {""}
+    return next((beside for name, (_, beside) in known.items() if _folder_of(name) in own), Beside())
+
+
+def _headed(beside: Beside) -> tuple[str, ...]:
+    """Title and preface as the first words of a part."""
+    title = () if beside.title is None else (beside.title,)
+    return (*title, *(beside.preface or "").split("\n\n")) if beside.preface else title
+
+
+def _folder_of(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
 def _planted(name: str, folder: Path, beside: Beside) -> Section | None:

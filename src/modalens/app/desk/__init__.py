@@ -7,14 +7,12 @@ can't be hidden.
 
 from __future__ import annotations
 
-import sys
-
 import streamlit as st
 
 from modalens.app.desk import judging, results, signing
 from modalens.app.desk.opening import answers_of, items_of
+from modalens.app.desk.telling import told
 from modalens.app.serving import Served, served
-from modalens.errors import InputError
 
 LOOK = """<style>
 [data-testid='stMainBlockContainer'] {padding: 2.6rem 2rem 1rem 2rem}
@@ -34,9 +32,8 @@ def page() -> None:
         return
     try:
         _annotate(what)
-    except InputError as error:
-        print(f"annotation desk: {error}", file=sys.stderr, flush=True)
-        st.error("The desk can't be used now. Please tell the person who runs it: the terminal says why.")
+    except Exception as error:
+        st.error(told(error))
 
 
 def _with_results(what: Served) -> None:

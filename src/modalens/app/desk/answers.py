@@ -16,6 +16,7 @@ from modalens.app.desk.given import Aliased, Asked, Given, Placed, letter
 from modalens.app.desk.items import Item
 from modalens.app.desk.names import as_name, as_text
 from modalens.app.desk.schema import Annotator, Answer, Comment, Map, Place, Revealed, Sentence, Showing, Undone
+from modalens.app.desk.telling import ForAnnotator
 from modalens.errors import InputError, choice
 
 AGAIN = 0.1
@@ -194,7 +195,8 @@ class Answers:
         showing: of `maps`. value: 1 to 5; None: it can't be judged. turn: of `given`, as the annotator saw it. draw: names the
         click, so that the same one counts once. strength: of the overlay, 0 to 100.
 
-        Raises InputError for other values, for the map of another annotator, and where another window has answered meanwhile.
+        Raises InputError for other values and for the map of another annotator; ForAnnotator where another window has answered
+        meanwhile.
         """
         choice("question", question, QUESTIONS)
         if value is not None and value not in ANSWERS:
@@ -217,14 +219,18 @@ class Answers:
                     )
                 )
         except IntegrityError as error:
+            of = (Answer.showing_id == showing, Answer.question == question, Answer.turn == turn)
             with self.base.reading() as session:
                 same = session.scalar(select(Answer).where(Answer.draw == draw))
+                quicker = session.scalar(select(Answer).where(*of))
+            if same is None and quicker is None:
+                raise self.base.failure(error) from error
             if same is None:
-                raise InputError(
+                raise ForAnnotator(
                     "This question was answered meanwhile, perhaps in another window: look at it again."
                 ) from error
             if (same.showing_id, same.question, same.value) != (showing, question, value):
-                raise InputError("Two answers came at once: the first was kept.") from error
+                raise ForAnnotator("Two answers came at once: the first was kept.") from error
 
     def undo(self, annotator: int) -> Asked | None:
         """Take back an annotator's last answer, and again the one before: what it was an answer to, None where nothing is left. The
@@ -257,9 +263,12 @@ class Answers:
 
     def comment(self, annotator: int, place: int, text: str) -> None:
         """Keep a remark on a place; the latest counts."""
-        with self.base.writing() as session:
+
+        def kept(session: Session) -> None:
             _own_place(session, annotator, place)
             session.add(Comment(place_id=place, text=as_text(text)[:LONGEST]))
+
+        self._settled(kept)
 
     def comment_of(self, annotator: int, place: int) -> str:
         """The latest remark on a place; "" where there is none."""
@@ -284,9 +293,9 @@ class Answers:
             try:
                 with self.base.writing() as session:
                     return step(session)
-            except IntegrityError:
+            except IntegrityError as error:
                 if last + 1 == TRIES:
-                    raise
+                    raise self.base.failure(error) from error
         raise AssertionError("a step either ends or raises")
 
 

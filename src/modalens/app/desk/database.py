@@ -1,4 +1,4 @@
-"""Opening the data base of answers: any that SQLAlchemy knows; SQLite so that what was acknowledged survives a power failure."""
+"""Opening the data base of answers, SQLite or PostgreSQL; SQLite so that what was acknowledged survives a power failure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ WAIT = 30.0
 class Database:
     """A data base with the desk's tables, which are made where it is empty.
 
-    url: as SQLAlchemy writes it, `sqlite:///answers.sqlite` or `postgresql+psycopg://user@host/name`.
+    url: as SQLAlchemy writes it, `sqlite:///answers.sqlite` or `postgresql+psycopg://user@host/name`. These two kinds are tried in the
+    tests; others may tell names apart in ways of their own.
 
-    Raises InputError for a URL that is none, a data base that can't be reached or is damaged, and one that holds other tables.
+    Raises InputError for a URL that is none or of another kind of data base, one that can't be reached or is damaged, and one that holds other tables.
 
     >>> Database("sqlite:////nowhere/answers.sqlite")
     Traceback (most recent call last):
@@ -60,10 +61,14 @@ class Database:
         except IntegrityError:
             raise
         except SQLAlchemyError as error:
-            why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise InputError(
-                f"the data base of answers {self.name} can't be used: {why}. Give its URL with --answers, such as sqlite:///answers.sqlite; where it is damaged, bring back a copy."
-            ) from error
+            raise self.failure(error) from error
+
+    def failure(self, error: SQLAlchemyError) -> InputError:
+        """What the data base said, in words for whoever runs the desk."""
+        why = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        return InputError(
+            f"the data base of answers {self.name} can't be used: {why}. Give its URL with --answers, such as sqlite:///answers.sqlite; where it is damaged, bring back a copy."
+        )
 
     def _prepare(self) -> None:
         """Make the tables in an empty data base; check that they are ours in another."""
@@ -124,7 +129,9 @@ def _engine(url: str) -> tuple[str, Engine]:
         if parsed.get_backend_name() == "sqlite":
             return name, _sqlite(parsed)
         return name, create_engine(parsed, pool_pre_ping=True)
-    except (ArgumentError, ModuleNotFoundError, SQLAlchemyError) as error:
+    except InputError:
+        raise
+    except (ArgumentError, ModuleNotFoundError, SQLAlchemyError, ValueError) as error:
         raise InputError(
             f"answers is the URL of a data base, such as sqlite:///answers.sqlite or postgresql+psycopg://user@host/name, whose driver is installed: {error}."
         ) from error

@@ -23,8 +23,10 @@ def exported(answers: Answers, *, again: bool = False) -> Annotations:
     """What all annotators answered, a row for each annotator, sentence and model; questions without an answer are blank.
 
     again: the sentences that were shown a second time, instead of those shown first. Beside the paper's columns there are rater,
-    patient, boxes_shown (whether the regions had been looked at before an answer), answered (the time of the last answer, UTC)
-    and comment.
+    patient, boxes_shown (whether the regions had been looked at before an answer), answered (the time of the last answer, UTC),
+    cant_judge (the questions, with blanks between them, to which the answer was that it can't be judged; a question that is
+    blank and not named here was not answered) and comment. An annotator's own sentence has a dicom_sent_id of its own, also
+    where it says what a sentence of the audits says.
 
     Raises InputError where nobody has answered yet.
     """
@@ -69,7 +71,12 @@ def scores_of(audits: Mapping[str, Audit]) -> pd.DataFrame:
 
 def named(item: Item | Sentence) -> str:
     """What names a sentence in the table: its picture and what follows from its words."""
-    return f"{item.picture}_{item.sentence}"
+    return f"{item.picture}_{_sentence(item)}"
+
+
+def _sentence(item: Item | Sentence) -> str:
+    """What names a sentence within its picture."""
+    return f"own-{item.sentence}" if item.custom else item.sentence
 
 
 def _rows(answers: Answers, again: bool) -> list[dict[str, Any]]:
@@ -88,12 +95,16 @@ def _rows(answers: Answers, again: bool) -> list[dict[str, Any]]:
         .order_by(Annotator.name, Place.id, Map.model, Answer.turn)
     )
     rows: dict[int, dict[str, Any]] = {}
+    declined: dict[tuple[int, str], bool] = {}
     with answers.base.reading() as session:
         for answer, showing, rater, sentence, map, comment in session.execute(query):
             row = rows.setdefault(showing, _row(rater, sentence, map, comment or ""))
             row[answer.question] = answer.value  # the latest turn comes last
+            declined[showing, answer.question] = answer.value is None
             row["boxes_shown"] |= answer.boxes_shown
             row["answered"] = max(row["answered"], answer.time)
+    for showing, row in rows.items():
+        row["cant_judge"] = " ".join(question for question in QUESTIONS if declined.get((showing, question)))
     return list(rows.values())
 
 
@@ -101,7 +112,7 @@ def _row(rater: str, sentence: Sentence, map: Map, comment: str) -> dict[str, An
     return {
         "dicom_sent_id": named(sentence),
         "dicom_id": sentence.picture,
-        "sent_id": sentence.sentence,
+        "sent_id": _sentence(sentence),
         "checkpoint_name": map.model,
         "prompt": sentence.phrase,
         **dict.fromkeys(QUESTIONS),
@@ -111,5 +122,6 @@ def _row(rater: str, sentence: Sentence, map: Map, comment: str) -> dict[str, An
         "patient": sentence.patient,
         "boxes_shown": False,
         "answered": "",
+        "cant_judge": "",
         "comment": comment,
     }

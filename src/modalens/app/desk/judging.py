@@ -14,9 +14,9 @@ from modalens.app.desk.items import Item
 from modalens.app.desk.pictures import SIDE, png, signed
 from modalens.app.desk.signing import SignedIn, sign_out
 from modalens.app.desk.sitting import LONGEST_SENTENCE, STRENGTH, Now, Sitting
+from modalens.app.desk.telling import ForAnnotator
 from modalens.app.serving import Served
 from modalens.app.words import as_it_is
-from modalens.errors import InputError
 
 ENDS: dict[Question, tuple[str, str]] = {
     "has_good_recall": ("nothing of it", "all of it"),
@@ -37,7 +37,7 @@ def show(what: Served, answers: Answers, who: SignedIn, items: Sequence[Item]) -
     left, right = st.columns([SIDE, 460], gap="medium")
     try:
         item = sitting.item(place)
-    except InputError as error:
+    except ForAnnotator as error:
         with right:
             st.warning(as_it_is(error))
             _moves(sitting, places, at)
@@ -96,6 +96,8 @@ def _picture(sitting: Sitting, place: Placed, item: Item, now: Now) -> None:
         if signed(shown)
         else "Colour: more attention than an even share; the darker, the more. Where there is none, the picture is left as it is."
     )
+    if shown.record.frontal:
+        st.caption("R and L: the patient's right and left.")
 
 
 def _sentence(place: Placed, item: Item) -> None:

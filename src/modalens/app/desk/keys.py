@@ -11,7 +11,8 @@ import stat
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Literal
@@ -25,6 +26,9 @@ from modalens.errors import InputError, ModalensWarning, listed, nearest
 
 COST = {"n": 2**15, "r": 8, "p": 1}
 """Of scrypt: 32 MiB and about a tenth of a second for each try."""
+
+WAIT = 10.0
+"""Seconds that one who changes the file waits for another who does."""
 
 HEXADECIMAL = r"^[0-9a-f]+$"
 
@@ -56,18 +60,21 @@ def add_annotator(path: Path, name: str) -> str:
     kept = as_name(name)
     key = "-".join(base64.b32encode(secrets.token_bytes(15)).decode()[start : start + 4] for start in range(0, 24, 4))
     salt = secrets.token_bytes(16)
-    there = read_annotators(path) if path.exists() else {}
-    _write(path, there | {kept: Hashed(salt=salt.hex(), scrypt=_hash(key, salt).hex())})
+    hashed = Hashed(salt=salt.hex(), scrypt=_hash(key, salt).hex())
+    with _alone(path):
+        there = read_annotators(path) if path.exists() else {}
+        _write(path, there | {kept: hashed})
     return key
 
 
 def remove_annotator(path: Path, name: str) -> None:
     """Let somebody annotate no more; the answers stay. Raises InputError for a name that is not there."""
-    there = read_annotators(path)
     kept = as_name(name)
-    if kept not in there:
-        raise InputError(f"{path} has no annotator {kept!r}{nearest(kept, there)}: it has {listed(there)}.")
-    _write(path, {one: hashed for one, hashed in there.items() if one != kept})
+    with _alone(path):
+        there = read_annotators(path)
+        if kept not in there:
+            raise InputError(f"{path} has no annotator {kept!r}{nearest(kept, there)}: it has {listed(there)}.")
+        _write(path, {one: hashed for one, hashed in there.items() if one != kept})
 
 
 def read_annotators(path: Path) -> dict[str, Hashed]:
@@ -97,18 +104,19 @@ class Door:
     """Lets annotators in who have a key, and slows down who has none.
 
     path: the file of annotators. clock: seconds that only grow. One for all visitors, so that to connect anew helps nobody; one
-    key is tried at a time.
+    key is tried at a time, while those who are in go on.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._throttle, self._lock = path, Throttle(clock=clock), threading.Lock()
+        self._path, self._throttle = path, Throttle(clock=clock)
+        self._trying, self._reading = threading.Lock(), threading.Lock()
         self._read: tuple[tuple[int, int, int], dict[str, Hashed]] | None = None
 
     def enter(self, name: str, key: str) -> str | float | None:
         """Try a key. A text: the pass, which `admits` asks for from now on. Seconds: how long to wait before the next try, which
         is not looked at before. None: the name or the key is wrong, whichever.
         """
-        with self._lock:
+        with self._trying:
             wanted = _kept(name)
             wait = self._throttle.wait(wanted)
             if wait > 0:
@@ -124,8 +132,7 @@ class Door:
 
     def admits(self, name: str, granted: str) -> bool:
         """Whether a pass still holds: whoever is taken from the file, or gets a new key, is out at once."""
-        with self._lock:
-            hashed = self._annotators().get(name)
+        hashed = self._annotators().get(name)
         return hashed is not None and hmac.compare_digest(hashed.scrypt, granted)
 
     def _annotators(self) -> dict[str, Hashed]:
@@ -135,9 +142,10 @@ class Door:
         except OSError as error:
             raise InputError(f"the annotators' file {self._path} can't be read: {error.strerror}.") from error
         state = about.st_mtime_ns, about.st_size, about.st_ino
-        if self._read is None or self._read[0] != state:
-            self._read = state, read_annotators(self._path)
-        return self._read[1]
+        with self._reading:
+            if self._read is None or self._read[0] != state:
+                self._read = state, read_annotators(self._path)
+            return self._read[1]
 
 
 def _kept(name: str) -> str:
@@ -151,6 +159,28 @@ def _hash(key: str, salt: bytes) -> bytes:
     """The hash of a key as it was typed: blanks, dashes and small letters make no difference."""
     typed = "".join(sign for sign in key[:200].upper() if sign.isalnum())
     return hashlib.scrypt(typed.encode("utf-8", "replace"), salt=salt, **COST, maxmem=2**26, dklen=32)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Nobody else changes the file meanwhile, so that of two who do at once neither loses a key."""
+    lock, until = path.with_name(f".{path.name}.lock"), time.monotonic() + WAIT
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            break
+        except FileExistsError as error:
+            if time.monotonic() > until:
+                raise InputError(
+                    f"somebody else is changing the annotators' file {path}: try again. If nobody is, delete {lock}, which was left behind."
+                ) from error
+            time.sleep(0.02)
+        except OSError as error:
+            raise InputError(f"the annotators' file {path} can't be written: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def _write(path: Path, annotators: dict[str, Hashed]) -> None:

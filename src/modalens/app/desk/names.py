@@ -5,14 +5,14 @@ from __future__ import annotations
 import unicodedata
 
 from modalens.app.desk.schema import NAME
-from modalens.errors import InputError
+from modalens.app.desk.telling import ForAnnotator
 
 
 def as_name(name: str) -> str:
-    """A name as it is kept: one blank between words, none around them. Raises InputError for an empty and a very long one."""
+    """A name as it is kept: one blank between words, none around them. Raises ForAnnotator for an empty and a very long one."""
     kept = " ".join(as_text(unicodedata.normalize("NFC", name)).split())
     if not kept or len(kept) > NAME:
-        raise InputError(f"a name has 1 to {NAME} characters; {len(kept)} came.")
+        raise ForAnnotator(f"a name has 1 to {NAME} characters; {len(kept)} came.")
     return kept
 
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
-from modalens.alignment.heatmaps import as_heat_map
 from modalens.alignment.sources import Highlighter
 from modalens.app import opened
+from modalens.app.asking import map_of
 from modalens.app.desk.answers import Answers
 from modalens.app.desk.items import Item, Shown, shared_items
 from modalens.app.desk.keys import Door
+from modalens.app.desk.telling import ForAnnotator, told
 from modalens.app.serving import Served
 from modalens.errors import InputError
-
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def items_of(what: Served) -> list[Item]:
     """The sentences that all audits of the folder share; read again when a file has changed."""
     audits = what.findings.audits
-    return _items(tuple((name, path, path.stat().st_mtime_ns) for name, path in audits.items()))
+    return _items(tuple((name, path, opened.changed(path)) for name, path in audits.items()))
 
 
 def answers_of(what: Served) -> Answers:
@@ -44,27 +41,19 @@ def answered_live(models: Mapping[str, Highlighter], item: Item, phrase: str, au
     """An annotator's own sentence for the picture of an item, with the maps that the models make of it now. No region was
     annotated for it.
 
-    Raises InputError where a model can't make one.
+    Raises ForAnnotator where a model can't make one; the terminal says why, since what a model says of itself may name it.
     """
-    maps = {
-        name: _asked(models[name], shown, phrase, author, item.picture)
-        for name, shown in item.maps.items()
-        if name in models
-    }
+    maps = {name: _asked(models[name], shown, phrase) for name, shown in item.maps.items() if name in models}
     return Item(picture=item.picture, phrase=phrase, patient=item.patient, author=author, maps=maps)
 
 
-def _asked(model: Highlighter, shown: Shown, phrase: str, author: str, picture: str) -> Shown:
+def _asked(model: Highlighter, shown: Shown, phrase: str) -> Shown:
     record = replace(shown.record, phrase=phrase, boxes=[], masks=(), laterality="", labels=(), abnormal=None)
-    with _ONE_AT_A_TIME:  # models need not bear two askers at once
-        try:
-            found = list(model([record.pixels()], [phrase]))
-            if len(found) != 1:
-                raise InputError(f"expected one heat map, came {len(found)}.")
-            map = as_heat_map(found[0], f"picture {picture!r}, sentence {phrase!r}")
-        except Exception as error:  # what a model says of itself may name it
-            print(f"annotation desk: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            raise InputError("No map could be made of this sentence; the terminal of the app says why.") from error
+    try:
+        map = map_of(model, record, phrase)
+    except InputError as error:
+        told(error)
+        raise ForAnnotator("No map could be made of this sentence; the terminal of the app says why.") from error
     return replace(shown, record=record, map=map)
 
 

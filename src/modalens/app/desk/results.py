@@ -33,8 +33,11 @@ def show(what: Served, answers: Answers) -> None:
         st.info("Nobody has answered yet.")
         return
     table = found.table
+    declined = sum(len(str(names).split()) for names in table["cant_judge"])
+    unanswered = int(table[list(QUESTIONS)].isna().to_numpy().sum()) - declined
     st.text(
         f"Maps judged: {len(table)}. Annotators: {len(found.raters)}. "
+        f"Questions answered with “can't judge”: {declined}; not answered yet: {unanswered}. "
         "Where a sentence was judged again after its maps had changed, the last answers count."
     )
     st.download_button("Download answers (CSV)", as_csv(found), "answers.csv", "text/csv", key="download answers")

@@ -56,13 +56,15 @@ class Sentence(Table):
 
 
 class Map(Table):
-    """The map of one model for an item. opt_out: how far the model looked nowhere."""
+    """The map of one model for an item. model: the audit's name, as long as an index bears in every data base. opt_out: how far the
+    model looked nowhere.
+    """
 
     __tablename__ = "desk_maps"
     __table_args__ = (UniqueConstraint("sentence_id", "model"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     sentence_id: Mapped[int] = mapped_column(ForeignKey("desk_sentences.id"), index=True)
-    model: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(500))
     opt_out: Mapped[float | None]
 
 

@@ -10,9 +10,9 @@ import streamlit as st
 from modalens.app.desk.answers import Answers
 from modalens.app.desk.names import as_name
 from modalens.app.desk.opening import door_of
+from modalens.app.desk.telling import ForAnnotator, told
 from modalens.app.serving import Served
 from modalens.app.words import as_it_is
-from modalens.errors import InputError
 
 SIGNED = "desk signed in"
 """Where the server keeps, for each window, who signed in."""
@@ -63,20 +63,20 @@ def _form(what: Served, answers: Answers) -> None:
     if sent:
         try:
             signed = _entered(what, answers, name, key)
-        except InputError as error:
-            st.error(as_it_is(error))
+        except Exception as error:
+            st.error(as_it_is(told(error)))
             return
         st.session_state[SIGNED] = signed
         st.rerun()
 
 
 def _entered(what: Served, answers: Answers, name: str, key: str) -> SignedIn:
-    """Raises InputError where the door stays closed."""
+    """Raises ForAnnotator where the door stays closed."""
     if what.annotators is None:
         return SignedIn(id=answers.annotator(name), name=as_name(name))
     found = door_of(what.annotators).enter(name, key)
     if isinstance(found, float):
-        raise InputError(f"Too many tries: wait {math.ceil(found)} seconds, then try again.")
+        raise ForAnnotator(f"Too many tries: wait {math.ceil(found)} seconds, then try again.")
     if found is None:
-        raise InputError("The name or the key is wrong.")
+        raise ForAnnotator("The name or the key is wrong.")
     return SignedIn(id=answers.annotator(name), name=as_name(name), granted=found)

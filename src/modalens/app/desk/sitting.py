@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
 
 import streamlit as st
 
@@ -14,8 +16,8 @@ from modalens.app.desk.items import Item
 from modalens.app.desk.names import as_text
 from modalens.app.desk.opening import answered_live
 from modalens.app.desk.signing import SignedIn
+from modalens.app.desk.telling import ForAnnotator, told
 from modalens.app.serving import Served
-from modalens.errors import InputError
 
 STRENGTH = "desk strength"
 """The key of the slider: how strongly the map covers the picture, in hundredths."""
@@ -26,7 +28,8 @@ LONGEST_SENTENCE = 500
 @dataclass
 class Window:
     """What a window shows; kept by the server. place: which one. map: the map chosen, question: the one to be answered again; None:
-    what is open. boxes, hidden: whether regions are outlined, whether the map is hidden. said: what has to be told.
+    what is open. boxes, hidden: whether regions are outlined, whether the map is hidden. said: what has to be told. taken: the items
+    that the annotator was given last. own: items of own sentences.
     """
 
     place: int | None = None
@@ -35,7 +38,7 @@ class Window:
     boxes: bool = False
     hidden: bool = False
     said: str = ""
-    taken: int = 0
+    taken: frozenset[str] = frozenset()
     own: dict[str, Item] = field(default_factory=dict)
 
 
@@ -51,6 +54,19 @@ class Now:
     def done(self, map: Aliased) -> bool:
         """Whether all questions of a map are answered."""
         return all(self.given[map.id, question].answered for question in QUESTIONS)
+
+
+def _told(step: Callable[..., None]) -> Callable[..., None]:
+    """A step of an annotator; where it fails the window says so, and nothing that names a file or a model."""
+
+    @wraps(step)
+    def done(self: Sitting, *given: Any) -> None:
+        try:
+            step(self, *given)
+        except Exception as error:
+            self.window.said = told(error)
+
+    return done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +85,11 @@ class Sitting:
 
     def begin(self) -> None:
         """Give the annotator what is new in the folder."""
-        if self.window.taken != id(self.items):
+        keys = frozenset(item.key for item in self.items)
+        if self.window.taken != keys:
             located = [item for item in self.items if item.located]
             self.answers.take(self.who.id, located or self.items)
-            self.window.taken = id(self.items)
+            self.window.taken = keys
 
     def places(self) -> list[Placed]:
         """What can be shown: sentences whose maps have changed since can't be, nor own ones without their models."""
@@ -107,13 +124,13 @@ class Sitting:
         return next((number for number in order if not places[number].judged), None)
 
     def item(self, place: Placed) -> Item:
-        """What lies at a place. Raises InputError for an own sentence whose models are others now."""
+        """What lies at a place. Raises ForAnnotator for an own sentence whose models are others now."""
         if not place.custom:
             return next(item for item in self.items if item.key == place.key)
         if place.key not in self.window.own:
             found = self._live_item(place.picture, place.phrase)
             if found.key != place.key:
-                raise InputError("The models that this sentence was written for are not here now.")
+                raise ForAnnotator("The models that this sentence was written for are not here now.")
             self.window.own[place.key] = found
         return self.window.own[place.key]
 
@@ -126,15 +143,18 @@ class Sitting:
         question = self.window.question or next((question for one, question in open_ones if one == map), None)
         return Now(maps=maps, given=given, map=map, question=question)
 
+    @_told
     def go(self, place: int) -> None:
         """To another place: its regions are hidden at first."""
         self.window.place, self.window.map, self.window.question = place, None, None
         self.window.boxes = self.window.hidden = False
 
+    @_told
     def look_at(self, map: int, question: Question | None = None) -> None:
         """To another map of the place, or to a question of it."""
         self.window.map, self.window.question = map, question
 
+    @_told
     def answer(
         self, place: Placed, map: int, question: Question, value: int | None, turn: int, draw: str, keys: Sequence[str]
     ) -> None:
@@ -145,12 +165,13 @@ class Sitting:
         strength = 0 if self.window.hidden else int(st.session_state.get(STRENGTH, 100))
         try:
             self.answers.answer(self.who.id, map, question, value, turn=turn, draw=draw, strength=strength)
-        except InputError as error:
-            self._say(error)
+        except ForAnnotator as error:  # another window was quicker: on to what is open now
+            self.window.said = str(error)
         self.window.question = None
         now = self.now(place)
         self.window.map = map if all(now.done(one) for one in now.maps) or not now.done(now.map) else None
 
+    @_told
     def undo(self) -> None:
         """Take back the last answer, and show its question."""
         undone = self.answers.undo(self.who.id)
@@ -161,40 +182,39 @@ class Sitting:
             self.go(undone.place)
         self.look_at(undone.showing, undone.question)
 
+    @_told
     def turn_boxes(self, place: Placed) -> None:
-        """Show or hide the annotated regions; that they were shown is kept."""
-        self.window.boxes = not self.window.boxes
-        if self.window.boxes:
+        """Show or hide the annotated regions; that they were shown is kept first."""
+        if not self.window.boxes:
             self.answers.reveal(self.who.id, place.id)
+        self.window.boxes = not self.window.boxes
 
+    @_told
     def turn_map(self) -> None:
         """Show the picture alone, or with its map."""
         self.window.hidden = not self.window.hidden
 
+    @_told
     def remark(self, place: Placed, key: str) -> None:
         """Keep what was written about a place."""
         self.answers.comment(self.who.id, place.id, str(st.session_state.get(key, "")))
 
+    @_told
     def take_all(self) -> None:
         """Sentences without an annotated region too."""
         self.answers.take(self.who.id, self.items)
 
+    @_told
     def write(self, picture: str, key: str) -> None:
         """An own sentence for a picture, and to its place."""
         phrase = " ".join(as_text(str(st.session_state.get(key, ""))).split())
         if not phrase or len(phrase) > LONGEST_SENTENCE:
-            self.window.said = f"A sentence has 1 to {LONGEST_SENTENCE} characters."
-            return
-        try:
-            item = self._live_item(picture, phrase)
-            self.window.own[item.key] = item
-            self.go(self.answers.write(self.who.id, item))
-        except InputError as error:
-            self._say(error)
+            raise ForAnnotator(f"A sentence has 1 to {LONGEST_SENTENCE} characters.")
+        item = self._live_item(picture, phrase)
+        place = self.answers.write(self.who.id, item)
+        self.window.own[item.key] = item
+        self.go(place)
 
     def _live_item(self, picture: str, phrase: str) -> Item:
         about = next(item for item in self.items if item.picture == picture)
         return answered_live(self.what.models, about, phrase, self.who.name)
-
-    def _say(self, error: InputError) -> None:
-        self.window.said = str(error)

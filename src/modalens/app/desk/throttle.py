@@ -12,9 +12,6 @@ LONGEST = 60.0
 FORGOTTEN = 600.0
 """Seconds without a wrong key after which what was is forgotten."""
 
-FREE = 10
-"""Wrong keys of all names together before everybody waits: a few people may mistype at once."""
-
 
 @dataclass
 class _Failures:
@@ -24,8 +21,9 @@ class _Failures:
 
 @dataclass(kw_only=True)
 class Throttle:
-    """After each wrong key the next of the same name is not looked at for 1, 2, 4, ... seconds, a minute at most; after ten of any
-    names, that holds for all names together.
+    """After each wrong key the next of the same name is not looked at for 1, 2, 4, ... seconds, a minute at most. Each name counts for
+    itself, whether anybody bears it or not: who tries many names holds nobody else up, and learns of no name that it is
+    known. Keys of 120 random bits need no more.
 
     clock: seconds that only grow.
 
@@ -40,13 +38,11 @@ class Throttle:
 
     clock: Callable[[], float] = time.monotonic
     _names: dict[str, _Failures] = field(default_factory=dict)
-    _all: _Failures = field(default_factory=_Failures)
 
     def wait(self, name: str) -> float:
         """Seconds until a key of this name is looked at; 0: now."""
-        now = self.clock()
         own = self._names.get(name, _Failures())
-        return max(_left(own.count, own.last, now), _left(self._all.count - FREE, self._all.last, now))
+        return _left(own.count, own.last, self.clock())
 
     def failed(self, name: str) -> None:
         """A key of this name was wrong."""
@@ -54,10 +50,9 @@ class Throttle:
         self._names = {one: before for one, before in self._names.items() if now - before.last < FORGOTTEN}
         own = self._names.setdefault(name, _Failures())
         own.count, own.last = own.count + 1, now
-        self._all = _Failures(count=1 if now - self._all.last >= FORGOTTEN else self._all.count + 1, last=now)
 
     def succeeded(self, name: str) -> None:
-        """A key of this name was right; what others tried still counts."""
+        """A key of this name was right."""
         self._names.pop(name, None)
 
 

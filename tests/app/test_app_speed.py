@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +62,15 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(large: Path) -> Iterator[str]:
+def apps() -> Iterator[Serving]:
     apps = Serving()
-    yield apps.app(large)
+    yield apps
     apps.end()
+
+
+@pytest.fixture(scope="module")
+def address(apps: Serving, large: Path) -> str:
+    return apps.app(large)
 
 
 @pytest.fixture(scope="module")
@@ -74,39 +81,46 @@ def page(chromium: Any, address: str) -> Iterator[Any]:
     tab.close()
 
 
-def waited(do: Callable[[], object], until: Callable[[], object]) -> float:
-    """Seconds from doing something until something is seen, on a machine that does nothing else: where others take its processors, their
-    part is taken off.
+@dataclass(frozen=True, kw_only=True)
+class Waited:
+    """Seconds that somebody waited, and of these the work of the app; what the browser does comes on top. alone: whether nothing
+    else kept the machine busy in the last minute.
     """
-    before = slowed_by_others()
-    start = time.perf_counter()
+
+    seconds: float
+    work: float
+    alone: bool
+
+    def within(self, limit: float) -> bool:
+        """Where others keep the machine busy, only the app's own work says how quick it is."""
+        return self.work < limit and (self.seconds < limit or not self.alone)
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s ({self.work:.2f} of work{'' if self.alone else ', machine busy'})"
+
+
+def waited(apps: Serving, do: Callable[[], object], until: Callable[[], object]) -> Waited:
+    """From doing something until something is seen."""
+    work, start = apps.work(), time.perf_counter()
     do()
     until()
-    taken = time.perf_counter() - start
-    return taken / (0.5 * (before + slowed_by_others()))
+    seconds, work = time.perf_counter() - start, apps.work() - work
+    return Waited(seconds=seconds, work=work, alone=os.getloadavg()[0] < 0.75 * (os.cpu_count() or 1))
 
 
-def slowed_by_others(seconds: float = 0.15) -> float:
-    """How many times longer than its own work a task takes now; 1 on a machine that does nothing else."""
-    start, work = time.perf_counter(), time.process_time()
-    while time.process_time() - work < seconds:
-        pass
-    return (time.perf_counter() - start) / seconds
-
-
-def test_a_large_cohort_opens_at_once(page: Any, address: str) -> None:
+def test_a_large_cohort_opens_at_once(page: Any, apps: Serving, address: str) -> None:
     def rows() -> None:
         page.get_by_test_id("glide-cell-1-0").wait_for(state="attached")
 
-    first = waited(lambda: page.goto(f"{address}/cohort"), rows)
+    first = waited(apps, lambda: page.goto(f"{address}/cohort"), rows)
     expect(page.get_by_text("5,000 patients", exact=True)).to_be_visible()
-    again = [waited(lambda: page.goto(f"{address}/cohort"), rows) for _ in range(2)]
-    print(f"cohort: {first:.2f} s, then {min(again):.2f} s")
-    assert first < COHORT
-    assert min(again) < COHORT
+    again = waited(apps, lambda: page.goto(f"{address}/cohort"), rows)
+    print(f"cohort: {first}, then {again}")
+    assert first.within(COHORT), str(first)
+    assert again.within(COHORT), str(again)
 
 
-def test_a_patient_of_it_opens_at_once_and_so_does_the_next(page: Any, address: str) -> None:
+def test_a_patient_of_it_opens_at_once_and_so_does_the_next(page: Any, apps: Serving, address: str) -> None:
     page.goto(f"{address}/cohort")
     page.get_by_test_id("glide-cell-1-0").wait_for(state="attached")
 
@@ -118,11 +132,11 @@ def test_a_patient_of_it_opens_at_once_and_so_does_the_next(page: Any, address: 
 
         return wait
 
-    opened = waited(lambda: page.get_by_test_id("stDataFrame").click(position={"x": 16, "y": 52}), seen(0))
+    opened = waited(apps, lambda: page.get_by_test_id("stDataFrame").click(position={"x": 16, "y": 52}), seen(0))
     following = [
-        waited(lambda: page.get_by_role("button", name="Next").click(), seen(sample)) for sample in (1, 2, 3, 4)
+        waited(apps, lambda: page.get_by_role("button", name="Next").click(), seen(sample)) for sample in (1, 2, 3)
     ]
-    back = waited(lambda: page.get_by_role("button", name="Previous").click(), seen(3))
-    print(f"patient: {opened:.2f} s, then {[round(one, 2) for one in following]}, back {back:.2f} s")
-    assert min(opened, *following) < PATIENT
-    assert back < PATIENT
+    back = waited(apps, lambda: page.get_by_role("button", name="Previous").click(), seen(2))
+    print(f"patient: {opened}, then {', '.join(map(str, following))}, back {back}")
+    for one in (opened, *following, back):
+        assert one.within(PATIENT), str(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +13,6 @@ from typing import Any
 
 from modalens.alignment.sources import Highlighter
 from modalens.errors import InputError
-from modalens.explanation import load
 from modalens.findings import Findings
 
 PORT = 8501
@@ -100,13 +100,16 @@ def is_loopback(host: str) -> bool:
 
 
 def _warm(what: Served) -> None:
-    """Load what the pages are made with, and draw a patient, before the first visitor waits for it."""
+    """Load what the pages are made with, open the first explanation and draw a patient, before the first visitor waits for it."""
     import modalens.app.pages  # noqa: F401
-    from modalens import cohort, plots
+    from modalens import plots
+    from modalens.app import opened
     from modalens.app.pictures import svg_of
 
     for path in list(what.findings.explanations.values())[:1]:
         with suppress(InputError):  # the page will say it
-            explanation = load(path, lazy=True)
-            cohort.patients(explanation)
-            svg_of(partial(plots.patient, explanation))
+            opened.patients(path)
+            opened.chosen(path)
+            svg_of(partial(plots.patient, opened.explanation(path)))
+    gc.collect()
+    gc.freeze()  # all of that stays: to look through it again and again would hold visitors up

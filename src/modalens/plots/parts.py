@@ -86,12 +86,11 @@ def parts(
     if where is not None:
         ax = axes_of(ax, width=8.0 if beside else 4.4, height=3.8)
         sizes = (1 + max(place[1] for place in where), 1 + max(place[3] for place in where))
-        samples = explanation.inputs.get(modality)
-        picture = grey(samples, sample, sizes)
+        channels = _channels(explanation.inputs.get(modality), sample, sizes)
+        picture = None if channels is None else _grey(channels)
         colours = colours if picture is None else see_through(colours, signed=output is not None)
-        _patch_map(
-            ax, values, where, picture, norm, colours, seen=in_colour(samples, sample, sizes) if beside else None
-        )
+        seen = _coloured(channels) if beside and channels is not None else None
+        _patch_map(ax, values, where, picture, norm, colours, seen=seen)
         if colour_bar:
             add_colour_bar(ax, norm, colours, label)
     elif "part" not in changes.coords:
@@ -183,14 +182,15 @@ def _ordered(names: Any) -> bool:
 def grey(samples: Any, sample: int, sizes: tuple[int, ...]) -> np.ndarray | None:
     """A sample in grey, 0 to 1, of these sizes along its spatial axes; None where it is not there, or has others."""
     channels = _channels(samples, sample, sizes)
-    return None if channels is None else _stretched(channels.mean(axis=-1))
+    return None if channels is None else _grey(channels)
 
 
-def in_colour(samples: Any, sample: int, sizes: tuple[int, ...]) -> np.ndarray | None:
-    """The same in its colours, (..., 3), where it has three channels: in skin or a slide, colour is what is looked for."""
-    channels = _channels(samples, sample, sizes)
-    if channels is None:
-        return None
+def _grey(channels: np.ndarray) -> np.ndarray:
+    return _stretched(channels.mean(axis=-1))
+
+
+def _coloured(channels: np.ndarray) -> np.ndarray:
+    """In its colours, (..., 3), where there are three channels: in skin or a slide, colour is what is looked for."""
     return _stretched(channels if channels.shape[-1] == 3 else np.repeat(channels.mean(axis=-1, keepdims=True), 3, -1))
 
 

@@ -74,6 +74,22 @@ def test_the_calibration_curve_is_drawn_at_its_numbers() -> None:
     rendered(ax)
 
 
+def test_the_calibration_says_when_chance_is_counted_by_patient_and_when_it_is_not_told() -> None:
+    random = np.random.default_rng(0)
+    p = random.random(30)
+    labels = (random.random(30) < p).astype(int)
+    eight = stated(np.repeat(p, 8), labels=np.repeat(labels, 8), groups=np.repeat(np.arange(30), 8))
+    ax = plots.calibration(eight)
+    bound = 100 * cohort.calibration(eight).error_if_calibrated_interval.sel(bound="upper").item()
+    (said,) = [text for text in ax.texts if "calibration error" in text.get_text()]
+    assert f"; by chance up to {bound:.1f}, by patient\n" in said.get_text()
+    rendered(ax)  # which lays it out
+    assert said.get_window_extent().width <= ax.get_window_extent().width
+    without = plots.calibration(stated(p, labels=labels, confidence=None))
+    (said,) = [text for text in without.texts if "calibration error" in text.get_text()]
+    assert "chance" not in said.get_text()
+
+
 def test_another_output_and_values_have_a_curve() -> None:
     random = np.random.default_rng(1)
     p = random.dirichlet([1, 1, 1], 90)

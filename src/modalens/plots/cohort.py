@@ -189,10 +189,11 @@ def _sum_up(curve: xr.Dataset, probability: bool) -> str:
     if not probability:
         return f"line through all samples: slope {slope} (perfect: 1), intercept {intercept} (perfect: 0)"
     error, chance = float(curve.error), float(curve.error_if_calibrated_interval.sel(bound="upper"))
-    by_chance = "" if np.isnan(chance) else f"; by chance alone up to {100 * chance:.1f}"
-    together = " (samples of a patient taken together)" if "together" in curve.attrs else ""
+    alone = "" if "together" in curve.attrs else " alone"
+    by_patient = ", by patient" if "together" in curve.attrs else ""
+    by_chance = "" if np.isnan(chance) else f"; by chance{alone} up to {100 * chance:.1f}{by_patient}"
     return (
-        f"calibration error {100 * error:.1f} points{by_chance}{together}\n"
+        f"calibration error {100 * error:.1f} points{by_chance}\n"
         f"calibration slope {slope} (perfect: 1), intercept {intercept} (perfect: 0)"
     )
 

@@ -63,7 +63,7 @@ def explain(
         list of str; a list with an array for each patient where they differ in length; a dict of such for a modality
         that has several arrays (token ids and their mask). Never changed.
     measures : `Occlusion()`, `Shapley()`, `InterSHAP()`, `Interactions()`, `Reliance()`, `FusionGradient()`; those
-        that fit, unless given. On request also `EMAP()`, `SHAPE()`, `PerceptualScore()`, `LIME()`, `MMSHAP()`.
+        that fit, unless given. On request also `EMAP()`, `SHAPE()`, `PerceptualScore()`, `LIME()`, `MMSHAP()`, `PartShapley()`.
     modalities : name -> `Image(...)`, `Volume(...)`, `Text(...)`, `Tabular(...)`, `Series(...)`, `Vector(...)`; a
         kind that is not given is inferred, and said.
     background : inputs of other patients, such as the training data: baselines are fitted on them, and their rows

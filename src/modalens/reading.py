@@ -25,6 +25,7 @@ Kind = Literal[
     "reliance",
     "fusion_gradient",
     "lime",
+    "part_shapley",
     "mm_shap",
     "emap",
     "shape",
@@ -39,6 +40,7 @@ SIGNS: dict[Kind, frozenset[str]] = {
     "reliance": frozenset({"verdict", "alone"}),
     "fusion_gradient": frozenset({"by_estimator", "predicted_bias"}),
     "lime": frozenset({"coefficients", "intercept"}),
+    "part_shapley": frozenset({"parts", "parts_error"}),
     "mm_shap": frozenset({"by_output", "parts", "part_count"}),
     "emap": frozenset({"additive", "gap"}),
     "shape": frozenset({"cooperation", "nothing"}),
@@ -54,6 +56,7 @@ MEASURES = {
     "reliance": "Reliance",
     "fusion_gradient": "FusionGradient",
     "lime": "LIME",
+    "part_shapley": "PartShapley",
     "mm_shap": "MMSHAP",
     "emap": "EMAP",
     "shape": "SHAPE",
@@ -68,8 +71,8 @@ PART_BY_PART, AS_A_WHOLE, SHAPLEY, GRADIENTS = (
 )
 """The ways to ask for a modality's share, in plain words."""
 
-LIME, PARTS = "LIME coefficient", "parts' Shapley values (MM-SHAP)"
-"""Two more of them."""
+LIME, PARTS, MANY_PARTS = "LIME coefficient", "parts' Shapley values (MM-SHAP)", "parts' Shapley values"
+"""Three more of them."""
 
 GRADIENTS_AT_INPUTS = "gradients at the inputs"
 """The same of a model that could not be split."""
@@ -114,6 +117,7 @@ def contribution_views(explanation: Explanation) -> list[tuple[str, Result, str]
         ("fusion_gradient", {gradients_words(explanation): "contribution"}),
         ("lime", {LIME: "contribution"}),
         ("mm_shap", {PARTS: "contribution"}),
+        ("part_shapley", {MANY_PARTS: "contribution"}),
     )
     views = []
     for kind, named in ways:

@@ -36,7 +36,7 @@ def page() -> None:
     output = _output(explanation)
     st.subheader(as_it_is(one_patient.called(table, sample)), anchor=False)
     st.markdown(as_it_is(one_patient.in_words(explanation, table, sample)))
-    figure = st.container()
+    _figure(path, explanation, sample, output)  # first: what people come for; the browser takes longer over charts
     left, right = beside(2)
     with left:
         tables.shown(one_patient.predictions(explanation, sample))
@@ -48,8 +48,6 @@ def page() -> None:
     known = one_patient.characteristics(explanation, sample)
     if known is not None:
         tables.shown(known)
-    with figure:  # last, so that nothing waits for it
-        _figure(path, explanation, sample, output)
 
 
 def _sample(table: pd.DataFrame, shown: pd.DataFrame) -> int:

@@ -8,6 +8,7 @@ from modalens.measures.intershap import InterSHAP
 from modalens.measures.lime import LIME
 from modalens.measures.mm_shap import MMSHAP
 from modalens.measures.occlusion import Occlusion
+from modalens.measures.part_shapley import PartShapley
 from modalens.measures.perceptual_score import PerceptualScore
 from modalens.measures.reliance import Reliance
 from modalens.measures.result import Result
@@ -24,6 +25,7 @@ __all__ = [
     "Interactions",
     "Measure",
     "Occlusion",
+    "PartShapley",
     "PerceptualScore",
     "Reliance",
     "Result",

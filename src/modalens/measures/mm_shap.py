@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -11,15 +11,13 @@ import xarray as xr
 
 from modalens import statistics
 from modalens.errors import InputError, choice
-from modalens.measures import indices
+from modalens.measures import indices, sampled_games
 from modalens.measures.base import Arrays, Measure, by_output, nothing_changes
-from modalens.measures.parts import of_parts, part_count
-from modalens.problem import PRESENT, Absent, Mask, Outputs, OwnParts, Problem, Values
+from modalens.measures.parts import amounts, floor, has, of_parts, part_count, path, players, subsets
+from modalens.problem import Mask, Outputs, Problem, Values
 
 EXACT_PARTS = 10
 """Most parts in all for which every subset of them is evaluated."""
-
-Part = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,33 +74,30 @@ class MMSHAP(Measure):
 
     def needs(self, problem: Problem, values: Values | None) -> Sequence[Outputs]:
         problem.require_complete("MMSHAP")
-        masks = dict.fromkeys(mask for path in self._paths(problem) for mask in path)
+        masks = dict.fromkeys(mask for one in self._paths(problem) for mask in one)
         return (Outputs(masks=tuple(masks), baseline=problem.part_baselines[0], draws="part"),)
 
     def per_sample(self, problem: Problem, values: Values) -> Arrays:
-        players, phi = _players(problem), self._phi(problem, values)
-        for place, (name, part) in enumerate(players):
-            phi[place, problem.part_count[name] <= part] = np.nan
-        whose = np.array([problem.modalities.index(name) for name, _ in players])
-        amounts = np.stack([np.nansum(np.abs(phi[whose == place]), axis=0) for place in range(len(problem.modalities))])
+        everyone, phi = players(problem), self._phi(problem, values)
+        phi[~has(problem, everyone).T] = np.nan
         return {
             "phi": by_output(problem, phi, ("player", None)),
-            "amount": by_output(problem, amounts, ("modality", problem.modalities)),
+            "amount": by_output(problem, amounts(problem, everyone, phi), ("modality", problem.modalities)),
         }
 
     def summarise(self, problem: Problem, samples: Arrays, weights: xr.DataArray) -> Arrays:
-        amounts, least = samples["amount"], _floor(problem)
+        amount, least = samples["amount"], floor(problem)
         return {
-            "contribution": self._shares(amounts.sum("output"), weights, least),
-            "by_output": self._shares(amounts, weights, least).transpose(..., "output", "modality"),
+            "contribution": self._shares(amount.sum("output"), weights, least),
+            "by_output": self._shares(amount, weights, least).transpose(..., "output", "modality"),
         }
 
     def details(
         self, problem: Problem, values: Values, samples: Arrays
     ) -> dict[str, xr.DataArray | Mapping[str, xr.DataArray]]:
-        players, phi = _players(problem), samples["phi"].values
-        whose = np.array([name for name, _ in players])
-        by_sample = statistics.share(samples["amount"].sum("output"), floor=_floor(problem))
+        phi = samples["phi"].values
+        whose = np.array([name for name, _ in players(problem)])
+        by_sample = statistics.share(samples["amount"].sum("output"), floor=floor(problem))
         return {
             "by_sample": by_sample.transpose("sample", "modality"),
             "parts": {name: of_parts(problem, name, phi[whose == name]) for name in problem.modalities},
@@ -123,72 +118,32 @@ class MMSHAP(Measure):
             "baseline": problem.part_baselines[0],
         }
 
-    def _shares(self, amounts: xr.DataArray, weights: xr.DataArray, least: float) -> xr.DataArray:
+    def _shares(self, amount: xr.DataArray, weights: xr.DataArray, least: float) -> xr.DataArray:
         if self.reading == "ratio_of_sums":
-            return statistics.share(statistics.average(amounts, weights), floor=least)
-        return statistics.average(statistics.share(amounts, floor=least), weights)
+            return statistics.share(statistics.average(amount, weights), floor=least)
+        return statistics.average(statistics.share(amount, floor=least), weights)
 
     def _phi(self, problem: Problem, values: Values) -> np.ndarray:
         """The Shapley value of every part, (player, samples, outputs)."""
-        paths = (values.mean(path, problem.part_baselines[0], draws="part") for path in self._paths(problem))
+        paths = (values.mean(one, problem.part_baselines[0], draws="part") for one in self._paths(problem))
         if _is_exact(problem):
             return indices.shapley_values(indices.moebius(next(paths)))
-        phi = np.zeros((len(_players(problem)), problem.samples, len(problem.outputs)))
-        for order, path in zip(self._orders(problem), paths, strict=True):
-            phi[order] += path[:-1] - path[1:]
+        phi = np.zeros((len(players(problem)), problem.samples, len(problem.outputs)))
+        for order, values_along in zip(self._orders(problem), paths, strict=True):
+            phi += sampled_games.gains(order, values_along)
         return phi / self.permutations
 
     def _paths(self, problem: Problem) -> list[list[Mask]]:
-        """The masks of every order, from everything to nothing, one part fewer at a time; or those of all subsets, in
-        one path, bit i of whose place says that part i is there.
-        """
-        players = _players(problem)
+        """The masks along every order; or those of all subsets, in one path."""
+        everyone = players(problem)
         if _is_exact(problem):
-            places = range(len(players))
-            return [
-                [
-                    _without(problem, [players[i] for i in places if not code >> i & 1])
-                    for code in range(1 << len(players))
-                ]
-            ]
-        return [
-            [_without(problem, [players[i] for i in order[:gone]]) for gone in range(len(players) + 1)]
-            for order in self._orders(problem)
-        ]
+            return [subsets(problem, everyone)]
+        return [path(problem, everyone, order) for order in self._orders(problem)]
 
     def _orders(self, problem: Problem) -> list[np.ndarray]:
         """The orders in which parts are taken away: half of them drawn, and the same backwards."""
-        generator = np.random.default_rng(np.random.SeedSequence((problem.seed, 7)))
-        drawn = [generator.permutation(len(_players(problem))) for _ in range(self.permutations // 2)]
-        return [order for one in drawn for order in (one, one[::-1])]
-
-
-def _players(problem: Problem) -> list[Part]:
-    """All parts of all modalities; of those that differ between samples as many as the longest has."""
-    return [(name, part) for name in problem.modalities for part in range(int(problem.part_count[name].max()))]
+        return sampled_games.orders(len(players(problem)), self.permutations, problem.seed)
 
 
 def _is_exact(problem: Problem) -> bool:
-    return len(_players(problem)) <= EXACT_PARTS
-
-
-def _without(problem: Problem, gone: Iterable[Part]) -> Mask:
-    """The mask in which these parts are absent."""
-    by_modality: dict[str, list[int]] = {}
-    for name, part in sorted(gone):
-        by_modality.setdefault(name, []).append(part)
-    absent = ((name, _of_samples(problem, name, parts)) for name, parts in by_modality.items())
-    return Mask(tuple(absent)) if by_modality else PRESENT
-
-
-def _of_samples(problem: Problem, modality: str, parts: Sequence[int]) -> Absent:
-    """Parts of a modality; each sample's own, where some lack some of them."""
-    counts = problem.part_count[modality]
-    if parts[-1] < counts.min():
-        return tuple(parts)
-    return OwnParts(tuple(tuple(part for part in parts if part < count) for count in counts.tolist()))
-
-
-def _floor(problem: Problem) -> float:
-    """A sum of absolute values that rounding alone could make."""
-    return problem.resolution * len(_players(problem)) * len(problem.outputs)
+    return len(players(problem)) <= EXACT_PARTS

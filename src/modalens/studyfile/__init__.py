@@ -40,6 +40,7 @@ from modalens.measures import (
     InterSHAP,
     Measure,
     Occlusion,
+    PartShapley,
     PerceptualScore,
     Reliance,
     Shapley,
@@ -63,6 +64,7 @@ MEASURES: dict[str, type[Measure]] = {
         PerceptualScore,
         LIME,
         MMSHAP,
+        PartShapley,
     )
 }
 KINDS: dict[str, type[Modality]] = {

@@ -62,7 +62,7 @@ def _chart(table: pd.DataFrame) -> int | None:
     if not numbers:
         return None
     shares = [name for name in numbers if name.endswith(" share")]
-    first = max(shares, key=lambda name: table[name].to_numpy().mean()) if shares else numbers[0]
+    first = max(shares, key=lambda name: table[name].mean()) if shares else numbers[0]
     second = next((name for name in ("interaction", "error", *numbers) if name in numbers and name != first), "")
     left, right = st.columns(2)
     across = address.choice("across", "Across", [first, *(name for name in numbers if name != first)], place=left)
